@@ -1,0 +1,1 @@
+"""Pure functions and values: no cluster, no network, no files written."""

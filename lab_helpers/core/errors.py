@@ -1,0 +1,65 @@
+"""Every error of the course: one sentence that says what is wrong, one that says what to do.
+
+::
+
+    LabError
+    ├── HostError      this machine cannot hold the embedded lab as it is
+    ├── BuildError     a part of the lab could not be fetched, compiled or made into an image
+    ├── NodeError      a component of the embedded node did not come up
+    ├── ClusterError   the cluster cannot be reached, or is not one the course can use
+    ├── ManifestError  a manifest is missing, malformed or refused by the API server
+    ├── MeshError      the mesh did not reach the state asked for
+    ├── TrafficError   requests could not be sent, or none arrived
+    └── CommandError   a command line tool exited with an error
+"""
+
+
+class LabError(Exception):
+    """An error that a reader can act on.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, as a sentence with the names and numbers at hand.
+    do : str, optional
+        What to do about it.
+    """
+
+    def __init__(self, what: str, do: str = ""):
+        super().__init__(what, do)
+        self.what, self.do = what, do
+
+    def __str__(self) -> str:
+        return f"{self.what}\n→ {self.do}" if self.do else self.what
+
+
+class HostError(LabError):
+    """This machine cannot hold the embedded lab as it is."""
+
+
+class BuildError(LabError):
+    """A part of the lab could not be fetched, compiled or made into an image."""
+
+
+class NodeError(LabError):
+    """A component of the embedded node did not come up."""
+
+
+class ClusterError(LabError):
+    """The cluster cannot be reached, or is not one the course can use."""
+
+
+class ManifestError(LabError):
+    """A manifest is missing, malformed or refused by the API server."""
+
+
+class MeshError(LabError):
+    """The mesh did not reach the state asked for."""
+
+
+class TrafficError(LabError):
+    """Requests could not be sent, or none arrived."""
+
+
+class CommandError(LabError):
+    """A command line tool exited with an error."""

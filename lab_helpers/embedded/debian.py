@@ -1,0 +1,38 @@
+"""Debian root file systems: one that every image is based on, one that the node runs in."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from .contained import Say, run
+from .store import Part
+from .versions import VERSIONS
+
+
+def sources(suite: str) -> str:
+    """This machine's own apt sources for Debian `suite`, as lines of a ``sources.list``; empty when it has none."""
+    wanted = {suite, f"{suite}-updates", f"{suite}-security"}
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
+    listed = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    targets = dict.fromkeys(tuple(line.split()) for line in listed)
+    return "".join(f"deb {uri} {release} {part}\n" for uri, release, part in targets if release in wanted and part == "main")
+
+
+def bootstrap(name: str, target: Path, say: Say, log: Path) -> None:
+    """Make a Debian root with the packages that ``versions.toml`` names for `name`: a tar file or a directory, by `target`'s ending."""
+    suite, packages = VERSIONS[name]["suite"], VERSIONS[name]["packages"]
+    # Without sources of this suite on this machine mmdebstrap falls back to Debian's own mirror.
+    lines = sources(suite)
+    command = [
+        "mmdebstrap", "--variant=minbase", "--mode=root", f"--include={','.join(packages)}",
+        "--aptopt=Acquire::Languages \"none\"", "--aptopt=APT::Install-Recommends \"false\"",
+        # Not the manual pages: openjdk's post-installation script wants its own.
+        "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+        suite, str(target), *(["-"] if lines else []),
+    ]  # fmt: skip
+    run(command, log, say, stdin=lines or None)
+
+
+BASE = Part("base", lambda directory, say, log: bootstrap("base", directory / "base.tar", say, log), (repr(VERSIONS["base"]),))
+NODE_ROOT = Part("node-root", lambda directory, say, log: bootstrap("node", directory / "root", say, log), (repr(VERSIONS["node"]),))

@@ -1,0 +1,120 @@
+"""The container images of the lab, built from Containerfiles into one OCI layout whose layers they share."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import applications
+from .binaries import ENVOY, HTTPBIN, ISTIO, ISTIO_SOURCES, PAUSE
+from .contained import Say, run
+from .debian import BASE
+from .store import Part
+from .versions import VERSIONS
+
+FOLDER = Path(__file__).parent / "images"
+PAUSE_IMAGE = "registry.k8s.io/pause:lab"
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: its full name as manifests ask for it, its Containerfile's folder, its context, its build arguments."""
+
+    reference: str
+    folder: str
+    context: Part
+    arguments: dict[str, str] = field(default_factory=dict)
+
+
+def _files(**sources: tuple[Part, str]) -> Callable[[Path, Say, Path], None]:
+    """A context that holds copies of the named files of other parts."""
+
+    def fill(context: Path, say: Say, log: Path) -> None:
+        for name, (part, path) in sources.items():
+            shutil.copy2(part.path / path, context / name.replace("__", ".").replace("_", "-"))
+
+    return fill
+
+
+def _proxy(context: Path, say: Say, log: Path) -> None:
+    shutil.copy2(ENVOY.path / "envoy/_bin/envoy", context / "envoy")
+    os.chmod(context / "envoy", 0o755)
+    shutil.copy2(ISTIO.path / "pilot-agent", context)
+    template = (ISTIO_SOURCES.path / "tools/packaging/common/envoy_bootstrap.json").read_text()
+    # Istio's workload-metadata extension is compiled into Istio's Envoy only; the template asks for it in waypoints and gateways.
+    (context / "envoy_bootstrap.json").write_text(template.replace("{{- if .metadata_discovery }}", "{{- if false }}"))
+
+
+def _context(name: str, fill, *needs: Part, inputs: tuple[Path, ...] = ()) -> Part:
+    return Part(f"context-{name}", fill, (FOLDER / name, *inputs), needs)
+
+
+def _application(name: str) -> Part:
+    fill = getattr(applications, name)
+    return _context(name, lambda context, say, log: fill(ISTIO_SOURCES.path, context, say, log), ISTIO_SOURCES, inputs=(Path(applications.__file__),))
+
+
+ISTIO_TAG, HUB = VERSIONS["istio"]["version"], VERSIONS["istio"]["hub"]
+REVIEWS = _application("reviews")
+BOOKINFO = f"{HUB}/examples-bookinfo"
+IMAGES = (
+    Image(PAUSE_IMAGE, "pause", _context("pause", _files(pause=(PAUSE, "pause")), PAUSE)),
+    Image(f"{HUB}/pilot:{ISTIO_TAG}", "pilot", _context("pilot", _files(pilot_discovery=(ISTIO, "pilot-discovery")), ISTIO)),
+    Image(f"{HUB}/proxyv2:{ISTIO_TAG}", "proxyv2", Part("context-proxyv2", _proxy, ("1",), (ENVOY, ISTIO, ISTIO_SOURCES))),
+    Image(
+        f"{HUB}/install-cni:{ISTIO_TAG}",
+        "install-cni",
+        _context("install-cni", _files(install_cni=(ISTIO, "install-cni"), istio_cni=(ISTIO, "istio-cni")), ISTIO),
+    ),
+    Image(f"{HUB}/app:{ISTIO_TAG}", "app", _context("app", _files(server=(ISTIO, "server"), client=(ISTIO, "client")), ISTIO)),
+    Image(f"{BOOKINFO}-productpage-v1:1.20.3", "productpage", _application("productpage")),
+    Image(f"{BOOKINFO}-details-v1:1.20.3", "details", _application("details")),
+    Image(f"{BOOKINFO}-ratings-v1:1.20.3", "ratings", _application("ratings")),
+    *(
+        Image(f"{BOOKINFO}-reviews-{version}:1.20.3", "reviews", REVIEWS, arguments)
+        for version, arguments in applications.REVIEWS_VERSIONS.items()
+    ),
+    Image("docker.io/mccutchen/go-httpbin:v2.15.0", "httpbin", _context("httpbin", _files(go_httpbin=(HTTPBIN, "go-httpbin")), HTTPBIN)),
+    Image("docker.io/curlimages/curl:8.16.0", "curl", _context("curl", _files())),
+)  # fmt: skip
+
+
+def _build(directory: Path, say: Say, log: Path) -> None:
+    layout = directory / "layout"
+    # Storage of its own for each build: nothing half-made can outlive a build that was killed.
+    storage = ["--root", directory / "storage", "--runroot", directory / "run", "--storage-driver", "overlay"]
+
+    def buildah(*arguments, **more) -> None:
+        run(["buildah", *storage, *arguments], log, say, **more)
+
+    def build(tag: str, folder: str, context: Path, arguments: dict[str, str]) -> None:
+        buildah(
+            "bud", "--isolation", "chroot", "--pull-never", "--format", "oci", "--timestamp", "0", "--tag", tag,
+            *(f"--build-arg={key}={value}" for key, value in arguments.items()), "--file", FOLDER / folder / "Containerfile", context,
+        )  # fmt: skip
+
+    say("base: unpacking the layer that all images share")
+    build("localhost/base", "base", BASE.path, {})
+    for number, image in enumerate(IMAGES, 1):
+        say(f"{number}/{len(IMAGES)} {image.reference}")
+        build(image.reference, image.folder, image.context.path, image.arguments)
+        buildah("push", "--disable-compression", "--quiet", image.reference, f"oci:{layout}:{image.reference}")
+    _name_for_containerd(layout / "index.json")
+    shutil.rmtree(directory / "storage")
+    shutil.rmtree(directory / "run")
+
+
+def _name_for_containerd(index: Path) -> None:
+    """Containerd takes an image's full name from an annotation of its own, buildah writes the OCI one."""
+    content = json.loads(index.read_text())
+    for manifest in content["manifests"]:
+        annotations = manifest["annotations"]
+        annotations["io.containerd.image.name"] = annotations["org.opencontainers.image.ref.name"]
+    index.write_text(json.dumps(content))
+
+
+LAYOUT = Part("images", _build, (FOLDER, repr([(i.reference, i.arguments) for i in IMAGES])), (BASE, *dict.fromkeys(image.context for image in IMAGES)))

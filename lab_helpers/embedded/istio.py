@@ -1,0 +1,114 @@
+"""Istio and Bookinfo on a cluster: the embedded one or any other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from ..core.errors import ClusterError, MeshError
+from ..core.wait import wait_until
+from . import paths
+from .binaries import ISTIO, ISTIO_SOURCES
+from .cluster import kubectl, wait_available
+from .contained import Say
+from .versions import VERSIONS
+
+OVERLAY = Path(__file__).parent / "overlay" / "istio.yaml"
+NAMESPACE = "default"
+
+
+def installed_version(**target) -> str | None:
+    """The version of the istiod that runs, by its image's tag; None when there is none."""
+    query = ("get", "deployment", "istiod", "--namespace", "istio-system", "--ignore-not-found", "--output", "json")
+    text = kubectl(*query, **target)
+    if not text.strip():
+        return None
+    return json.loads(text)["spec"]["template"]["spec"]["containers"][0]["image"].rsplit(":", 1)[1]
+
+
+def install(overlays: Sequence[Path], say: Say, kubeconfig: Path = paths.KUBECONFIG, context: str | None = None) -> None:
+    """Install Istio's demo profile, with the IstioOperator files of `overlays` on top.
+
+    Raises
+    ------
+    MeshError
+        When istioctl refuses, with its own words.
+    """
+    command = [str(ISTIO.path / "istioctl"), "install", "--skip-confirmation", "--set", "profile=demo", "--kubeconfig", str(kubeconfig)]
+    command += ["--context", context] if context else []
+    for overlay in overlays:
+        command += ["--filename", str(overlay)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    lines = []
+    for line in process.stdout:
+        if line.strip():
+            lines.append(line.strip())
+            say(line.strip())
+    if process.wait():
+        raise MeshError("istioctl install failed: " + "\n    ".join(lines[-6:]), "Run `meshlab up` again; if it fails again, `meshlab status`.")
+
+
+def deploy_bookinfo(**target) -> None:
+    """Deploy the unmodified upstream Bookinfo and its gateway into the default namespace, with injection on."""
+    samples = ISTIO_SOURCES.path / "samples/bookinfo"
+    kubectl("label", "namespace", NAMESPACE, "istio-injection=enabled", "--overwrite", **target)
+    for file in ("platform/kube/bookinfo.yaml", "networking/bookinfo-gateway.yaml"):
+        apply = ("apply", "--namespace", NAMESPACE, "--server-side", "--force-conflicts", "--field-manager", "meshlab", "--filename")
+        kubectl(*apply, samples / file, **target)
+
+
+BOOKINFO = ("details-v1", "productpage-v1", "ratings-v1", "reviews-v1", "reviews-v2", "reviews-v3")
+
+
+def wait_bookinfo(**target) -> None:
+    wait_available(NAMESPACE, BOOKINFO, seconds=180, **target)
+
+
+def gateway_url(**target) -> str:
+    """Where the ingress gateway's port 80 is reachable from here: its load balancer, else a node and its NodePort.
+
+    Raises
+    ------
+    ClusterError
+        When the cluster gives the gateway no address.
+    """
+    service = json.loads(kubectl("get", "service", "istio-ingressgateway", "--namespace", "istio-system", "--output", "json", **target))
+    for entry in service["status"].get("loadBalancer", {}).get("ingress", []):
+        return f"http://{entry.get('ip') or entry['hostname']}"
+    port = next((port.get("nodePort") for port in service["spec"]["ports"] if port["port"] == 80), None)
+    nodes = json.loads(kubectl("get", "nodes", "--output", "json", **target))["items"]
+    address = next((a["address"] for node in nodes for a in node["status"]["addresses"] if a["type"] == "InternalIP"), None)
+    if not port or not address:
+        do = "Give the service istio-ingressgateway the type NodePort, or the cluster a load balancer."
+        raise ClusterError("The ingress gateway has no address outside the cluster.", do)
+    return f"http://{address}:{port}"
+
+
+def wait_page(url: str, seconds: float = 90) -> float:
+    """Wait for the first 200 of Bookinfo's page through the gateway; returns the Unix time at which it came."""
+    seen = "no answer"
+
+    def answers() -> bool:
+        nonlocal seen
+        try:
+            # Not by a proxy that the environment names: the lab is on this machine.
+            status = httpx.get(f"{url}/productpage", timeout=5, trust_env=False).status_code
+        except httpx.HTTPError as error:
+            seen = str(error)
+            return False
+        seen = f"HTTP {status}"
+        return status == 200
+
+    wait_until(answers, f"a 200 from {url}/productpage", seconds, late=lambda: seen, error=MeshError, do="See `meshlab status`.")
+    return time.time()
+
+
+def supported(version: str) -> bool:
+    """Whether a Kubernetes of `version` ("1.36.3") is new enough for this Istio."""
+    minimum = VERSIONS["istio"]["minimum_kubernetes"]
+    return tuple(map(int, version.split(".")[:2])) >= tuple(map(int, minimum.split(".")))

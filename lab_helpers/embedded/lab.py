@@ -1,0 +1,205 @@
+"""The lab as a whole: bring it up or repair it, take it down, say how it is."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..core.errors import ClusterError, HostError, LabError
+from . import cluster, components, istio, machine, paths, pki, store, toolchain
+from .binaries import ISTIO, ISTIO_SOURCES, KUBERNETES
+from .debian import NODE_ROOT
+from .images import LAYOUT
+from .machine import Machine
+from .progress import Report
+
+MACHINE = Machine()
+PARTS = (KUBERNETES, ISTIO, ISTIO_SOURCES, NODE_ROOT, LAYOUT)
+
+
+@contextmanager
+def exclusive() -> Iterator[None]:
+    """Hold the lab's lock: one `up` or `down` at a time on a machine.
+
+    Raises
+    ------
+    HostError
+        When another process holds it, naming that process.
+    """
+    paths.LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with paths.LOCK.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise HostError(
+                f"Another meshlab command (process {holder}) is working on the lab.", "Wait until it has ended, then try again."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> str:
+    """Bring the lab up from any state; what is well is left as it is.
+
+    Parameters
+    ----------
+    report : Report
+    only : {"kubernetes", "build"}, optional
+        Stop after the bare cluster (images loaded, no Istio), or after building.
+    rebuild : sequence of str
+        Parts to build again even if they are in the cache.
+
+    Returns
+    -------
+    str
+        The address of Bookinfo's page; of the API server with ``only="kubernetes"``; empty with ``only="build"``.
+
+    Raises
+    ------
+    LabError
+        Naming what did not come up, and why.
+    """
+    with exclusive():
+        toolchain.install_packages(report)
+        store.clean()
+        store.forget(PARTS, rebuild)
+        store.ensure(PARTS, report)
+        _link_tools()
+        if only == "build":
+            return ""
+        _start_node(report)
+        with report.step("cluster DNS, metrics and the node Ready"):
+            cluster.apply_addons()
+            cluster.wait_node_ready(MACHINE)
+            cluster.wait_available("kube-system", ["coredns"])
+        if only == "kubernetes":
+            return f"https://{MACHINE.address}:6443"
+        return _mesh(report)
+
+
+def _link_tools() -> None:
+    """Put kubectl and istioctl where a terminal can find them, whatever version the cache holds."""
+    paths.BIN.mkdir(exist_ok=True)
+    for tool, part in (("kubectl", KUBERNETES), ("istioctl", ISTIO)):
+        fresh = paths.BIN / f".{tool}"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(part.path / tool)
+        fresh.rename(paths.BIN / tool)
+    paths.give_to_user(paths.BIN)
+
+
+def _start_node(report: Report) -> None:
+    """Boot the node unless it runs, start the components that do not, load the images that are missing."""
+    for folder in (MACHINE.state, paths.LOGS, MACHINE.state / "cni"):
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    pki.create(MACHINE)
+    cluster.write_kubeconfig(MACHINE)
+    components.configure(MACHINE)
+    if machine.init_pid(MACHINE) is None:
+        with report.step("boot the node"):
+            machine.stop(MACHINE)  # what a boot that was killed may have left
+            machine.start(MACHINE, paths.LOGS / "boot.log")
+    with report.step("start etcd, containerd, the API server and the rest") as say:
+        components.start(MACHINE, say)
+    with report.step("load the images"):
+        cluster.import_images(MACHINE)
+
+
+def _mesh(report: Report) -> str:
+    """Install Istio and Bookinfo unless they are there and well; return the page's address once it answers."""
+    if istio.installed_version() != istio.VERSIONS["istio"]["version"]:
+        with report.step("install Istio (demo profile)") as say:
+            istio.install([istio.OVERLAY], say)
+    with report.step("Istio's control plane and gateways"):
+        cluster.wait_available("istio-system")
+    with report.step("Bookinfo with sidecars"):
+        istio.deploy_bookinfo()
+        istio.wait_bookinfo()
+    with report.step("the first 200 through the gateway"):
+        url = istio.gateway_url()
+        istio.wait_page(url)
+    return f"{url}/productpage"
+
+
+def down(report: Report) -> None:
+    """Take the lab down: no process, mount, network link, namespace, cgroup or state of it is left. The caches stay."""
+    with exclusive():
+        with report.step("stop the node and everything in it"):
+            machine.stop(MACHINE)
+        with report.step("delete its state"):
+            machine.forget(MACHINE)
+            paths.KUBECONFIG.unlink(missing_ok=True)
+
+
+def status() -> dict:
+    """How the lab is, as a mapping that can be printed as JSON.
+
+    Returns
+    -------
+    dict
+        ``running`` (bool), ``well`` (bool), ``url`` (str or None), ``memory_mib`` (float: see `machine.memory_mib`),
+        ``components`` and ``workloads`` (name → "well" or what is wrong), ``problems`` (list of sentences).
+    """
+    if machine.init_pid(MACHINE) is None:
+        problem = "The embedded lab is not running: `meshlab up` starts it."
+        return {"running": False, "well": False, "url": None, "memory_mib": 0.0, "components": {}, "workloads": {}, "problems": [problem]}
+    alive = components.running(MACHINE)
+    state, problems, workloads, url = {}, [], {}, None
+    for component in components.components(MACHINE):
+        if component.name not in alive:
+            state[component.name] = "not running"
+        else:
+            state[component.name] = "well" if components.healthy(MACHINE, component) else "running, but not healthy"
+    problems += [f"{name} is {what}: `meshlab up` repairs it." for name, what in state.items() if what != "well"]
+    if state["kube-apiserver"] == state["etcd"] == "well":
+        try:
+            workloads = _workloads()
+            url = f"{istio.gateway_url()}/productpage" if "istio-system/istio-ingressgateway" in workloads else None
+        except LabError as error:
+            problems.append(error.what)
+        problems += [f"{name} has {what}." for name, what in workloads.items() if what != "well"]
+    return {
+        "running": True,
+        "well": not problems,
+        "url": url,
+        "memory_mib": round(machine.memory_mib(MACHINE), 1),
+        "components": state,
+        "workloads": workloads,
+        "problems": problems,
+    }
+
+
+def _workloads() -> dict[str, str]:
+    """Every Deployment as "namespace/name" → "well", or how many of its replicas are available."""
+    try:
+        listed = json.loads(cluster.kubectl("get", "deployments", "--all-namespaces", "--output", "json", "--request-timeout", "5s"))["items"]
+    except ClusterError as error:
+        raise ClusterError(f"The API server does not answer: {error.what}", "`meshlab up` repairs it.") from error
+    found = {}
+    for deployment in listed:
+        name = f"{deployment['metadata']['namespace']}/{deployment['metadata']['name']}"
+        wanted, ready = deployment["spec"].get("replicas", 1), deployment.get("status", {}).get("availableReplicas", 0)
+        found[name] = "well" if ready >= wanted else f"{ready} of {wanted} replicas available"
+    return found
+
+
+def log_file(component: str) -> Path:
+    """The log of a component, or of a build.
+
+    Raises
+    ------
+    HostError
+        When there is no such log, naming those that there are.
+    """
+    logs = {path.stem: path for folder in (store.BUILD_LOGS, paths.LOGS) for path in sorted(folder.glob("*.log"))}
+    if component not in logs:
+        raise HostError(f"There is no log of {component!r}.", f"There are logs of: {', '.join(sorted(logs)) or 'nothing yet'}.")
+    return logs[component]

@@ -1,0 +1,259 @@
+"""The node as the machine that Kubernetes sees: namespaces, a root file system, one network link, and no way out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ..core.errors import HostError, NodeError
+from ..core.wait import wait_until
+from . import paths
+from .binaries import KUBERNETES
+from .debian import NODE_ROOT
+
+CGROUP = "meshlab"
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One node: its name, its address, and the link that joins it to the host.
+
+    Attributes
+    ----------
+    name, address : str
+        As Kubernetes knows the node.
+    host_address, link : str
+        The host's end of the link: its address and its interface's name.
+    pods, services : str
+        Address ranges (CIDR) of pods and of services; reachable from inside the node only.
+    """
+
+    name: str = "controlplane"
+    address: str = "192.168.128.27"
+    host_address: str = "192.168.128.1"
+    link: str = "meshlab0"
+    pods: str = "10.244.0.0/16"
+    services: str = "10.96.0.0/16"
+
+    @property
+    def dns(self) -> str:
+        return self.services.rsplit(".", 2)[0] + ".0.10"
+
+    @property
+    def state(self) -> Path:
+        return paths.STATE
+
+    @property
+    def pid_file(self) -> Path:
+        """Holds the process id of the `unshare` that holds the node's namespaces; the node ends with it."""
+        return self.state / "unshare.pid"
+
+
+def _holder(machine: Machine) -> psutil.Process | None:
+    """The `unshare` process that holds the node's namespaces, in whatever state of its boot it is."""
+    try:
+        process = psutil.Process(int(machine.pid_file.read_text()))
+        # A process id may have been given to somebody else since.
+        return process if process.name() == "unshare" else None
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+        return None
+
+
+def init_pid(machine: Machine) -> int | None:
+    """The host's process id of the node's init, or None when no node has booted to its end."""
+    try:
+        holder = _holder(machine)
+        init = next((child for child in holder.children() if child.name() == "tini"), None) if holder else None
+        return init.pid if init and Path(f"/proc/{init.pid}/root/run/booted").exists() else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+# Everything here happens inside the new namespaces, as root. The node's root is a copy-on-write layer over a Debian
+# of its own, so nothing of the host's files is in sight and nothing that a component writes reaches the host.
+BOOT = """
+set -e
+mount --make-rprivate /
+mkdir -p "$STATE/root/upper" "$STATE/root/work" "$STATE/root/merged"
+cd "$STATE/root"
+mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=upper,workdir=work" merged
+cd merged
+mkdir -p ".$STATE" opt/lab/bin run/lock opt/cni/bin etc/cni/net.d var/log/pods
+mount --bind "$STATE" ".$STATE"
+mount --bind "$BINARIES" opt/lab/bin
+mount --bind "$STATE/cni" etc/cni/net.d
+mount -t proc proc proc
+mount -t sysfs sysfs sys
+mount --rbind /sys/fs/cgroup sys/fs/cgroup
+mount --rbind /dev dev
+mount -t tmpfs tmpfs run
+mount -t tmpfs tmpfs tmp
+mkdir -p run/lock
+cp -n usr/lib/cni/* opt/cni/bin/
+printf 'nameserver %s\\n' "$DNS" > etc/resolv.conf
+printf '127.0.0.1 localhost\\n%s %s\\n' "$ADDRESS" "$NAME" > etc/hosts
+echo "$NAME" > etc/hostname
+hostname "$NAME"
+mkdir -p run/host
+pivot_root . run/host
+umount -l /run/host
+rmdir /run/host
+mount --make-rshared /
+exec /usr/bin/tini -- sleep infinity
+"""
+
+# No default route: what is not the node, its pods or its services is unreachable. What is left is the host's end of the
+# link; the last rule lets answers through to it and nothing else. mangle, because kube-proxy keeps its hands off it.
+NETWORK = """
+set -e
+ip link set lo up
+ip address add {address}/32 peer {host_address} dev eth0
+ip link set eth0 up
+ip route add {services} dev lo src {address}
+echo 1 > /proc/sys/net/ipv4/ip_forward
+iptables -t mangle -A POSTROUTING -o eth0 -m conntrack --ctstate NEW,INVALID -j DROP
+touch /run/booted
+"""
+
+
+def start(machine: Machine, log: Path) -> None:
+    """Boot the node: its namespaces, root file system and link. Its components come after; see `components`.
+
+    Raises
+    ------
+    NodeError
+        When the namespaces or the link cannot be made: with the reason the kernel gave.
+    """
+    _make_cgroups()
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "STATE": str(machine.state),
+        "LOWER": str(NODE_ROOT.path / "root"),
+        "BINARIES": str(KUBERNETES.path),
+        "DNS": machine.dns,
+        "NAME": machine.name,
+        "ADDRESS": machine.address,
+    }
+    unshare = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc", "sh", "-c", BOOT]
+    # The process writes its own id before it makes anything, so that a boot that is killed here can still be found.
+    held = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(machine.pid_file), *unshare]
+    with log.open("w") as out:
+        holder = psutil.Popen(held, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/")
+
+    def init() -> int | None:
+        if holder.poll() is not None:
+            raise NodeError(f"The node did not boot: {log.read_text().strip()[-600:]}", "Run `meshlab doctor`: it names what this kernel lacks.")
+        return next((child.pid for child in holder.children() if child.name() == "tini"), None)
+
+    pid = wait_until(init, "the node's init", seconds=20)
+    _host("ip", "link", "add", machine.link, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+    _host("ip", "address", "add", f"{machine.host_address}/32", "peer", machine.address, "dev", machine.link)
+    _host("ip", "link", "set", machine.link, "up")
+    script = NETWORK.format(address=machine.address, host_address=machine.host_address, services=machine.services)
+    done = subprocess.run(_enter(pid, ["sh", "-c", script]), capture_output=True, text=True)
+    if done.returncode:
+        raise NodeError(f"The node's network could not be set up: {done.stderr.strip()}", "Run `meshlab doctor`, then `meshlab up` again.")
+
+
+def stop(machine: Machine) -> None:
+    """Kill the node's init, and with it everything in its namespaces; then take its cgroups away."""
+    if holder := _holder(machine):
+        held = [holder, *holder.children(recursive=True)]
+        holder.kill()
+        wait_until(lambda: not any(process.is_running() for process in held), "the end of the node's processes", seconds=30)
+    # The kernel takes the link away with the network namespace, some milliseconds after the last process.
+    wait_until(lambda: not Path(f"/sys/class/net/{machine.link}").exists(), "the removal of the node's link", seconds=30)
+    machine.pid_file.unlink(missing_ok=True)
+    remove_cgroups()
+
+
+def inside(machine: Machine, command: Sequence[str]) -> list[str]:
+    """`command` as it has to be called to run inside the node.
+
+    Raises
+    ------
+    NodeError
+        When the node is not running.
+    """
+    pid = init_pid(machine)
+    if pid is None:
+        raise NodeError("The embedded node is not running.", "Start it with `meshlab up`.")
+    return _enter(pid, command)
+
+
+def _enter(pid: int, command: Sequence[str]) -> list[str]:
+    return ["nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--uts", "--ipc", "--", *map(str, command)]
+
+
+def processes(machine: Machine) -> list[int]:
+    """The host's process ids of everything that runs in the node, containers included."""
+    pid = init_pid(machine)
+    if pid is None:
+        return []
+    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+
+
+def memory_mib(machine: Machine) -> float:
+    """Sum over the node's processes of the proportional set size (PSS), in MiB.
+
+    A page that n processes share counts 1/n in each, so the sum is what the lab really occupies; see proc(5), smaps_rollup.
+    """
+    total = 0
+    for pid in processes(machine):
+        try:
+            total += psutil.Process(pid).memory_full_info().pss
+        except psutil.NoSuchProcess:
+            continue
+    return total / 2**20
+
+
+def _cgroups() -> list[Path]:
+    """The lab's cgroup in every hierarchy (cgroup v1), or its one cgroup (v2)."""
+    if (CGROUP_ROOT / "cgroup.controllers").exists():
+        return [CGROUP_ROOT / CGROUP]
+    return [path / CGROUP for path in sorted(CGROUP_ROOT.iterdir()) if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists()]
+
+
+def _make_cgroups() -> None:
+    unified = CGROUP_ROOT / "cgroup.subtree_control"
+    if unified.exists():
+        available = (CGROUP_ROOT / "cgroup.controllers").read_text().split()
+        unified.write_text(" ".join(f"+{controller}" for controller in available))
+    for cgroup in _cgroups():
+        cgroup.mkdir(exist_ok=True)
+
+
+def remove_cgroups() -> None:
+    """Remove the lab's cgroups, deepest first, once their last process is gone."""
+    for cgroup in _cgroups():
+        for folder, _, _ in os.walk(cgroup, topdown=False):
+            wait_until(lambda folder=Path(folder): _rmdir(folder), f"the end of the processes in {folder}", seconds=30)
+
+
+def _rmdir(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    return True
+
+
+def forget(machine: Machine) -> None:
+    """Delete the state of a stopped node: etcd's data, its containers, its certificates, its logs."""
+    if machine.state.exists():
+        shutil.rmtree(machine.state)
+
+
+def _host(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise HostError(f"`{' '.join(command)}` failed: {done.stderr.strip()}", "Run `meshlab doctor`: it looks for what is in the way.")

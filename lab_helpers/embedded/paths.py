@@ -1,0 +1,26 @@
+"""Where the embedded lab keeps things, and whose they are."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+# Under sudo the caches and the kubeconfig belong to whoever typed the command, not to root.
+USER = pwd.getpwuid(int(os.environ.get("SUDO_UID", os.getuid())))
+HOME = Path(os.environ["HOME"]) if "SUDO_UID" not in os.environ and "HOME" in os.environ else Path(USER.pw_dir)
+
+CACHE = HOME / ".cache" / "meshlab"
+BIN = CACHE / "bin"
+KUBECONFIG = HOME / ".kube" / "meshlab"
+
+# Short, because a Unix socket's path may not be longer than 107 bytes.
+STATE = Path("/var/lib/meshlab")
+LOGS = STATE / "log"
+LOCK = Path("/run/lock/meshlab.lock")
+
+
+def give_to_user(*paths: Path) -> None:
+    """Hand `paths` to the invoking user (no effect unless running under sudo)."""
+    for path in paths:
+        os.lchown(path, USER.pw_uid, USER.pw_gid)

@@ -1,0 +1,161 @@
+"""The cache of built parts: by version, whole or absent, shared by every clone of one user."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from ..core.errors import BuildError, LabError
+from . import paths
+from .contained import Say
+
+PARTS = paths.CACHE / "parts"
+UNFINISHED = paths.CACHE / "unfinished"
+BUILD_LOGS = paths.CACHE / "log"
+# Two cores: one compiler, one bootstrap and one download at a time overlap well; more only take turns.
+WORKERS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One thing that the lab is made of, built into a directory.
+
+    Parameters
+    ----------
+    name : str
+        What it is, for people.
+    build : callable
+        ``build(directory, say, log)`` fills the new `directory`, tells its progress to `say`, its output to the file `log`.
+    inputs : tuple of str or Path
+        Everything besides `needs` that its content depends on; files and folders count by content.
+    needs : tuple of Part
+        What must be there before.
+    """
+
+    name: str
+    build: Callable[[Path, Say, Path], None]
+    inputs: tuple[str | Path, ...] = ()
+    needs: tuple[Part, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        digest = hashlib.sha256()
+        for item in (self.name, *self.inputs, *(need.key for need in self.needs)):
+            if isinstance(item, Path):
+                for file in sorted(item.rglob("*")) if item.is_dir() else [item]:
+                    if file.is_file() and "__pycache__" not in file.parts:
+                        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+            else:
+                digest.update(item.encode() + b"\0")
+        return digest.hexdigest()[:12]
+
+    @property
+    def path(self) -> Path:
+        """Where the finished part is."""
+        return PARTS / f"{self.name}-{self.key}"
+
+    @property
+    def ready(self) -> bool:
+        return self.path.is_dir()
+
+
+def every(parts: Iterable[Part]) -> list[Part]:
+    """`parts` and all that they need, needs first."""
+    graph: dict[Part, tuple[Part, ...]] = {}
+    todo = list(parts)
+    while todo:
+        part = todo.pop()
+        if part not in graph:
+            graph[part] = part.needs
+            todo.extend(part.needs)
+    return list(TopologicalSorter(graph).static_order())
+
+
+def forget(parts: Iterable[Part], names: Iterable[str]) -> None:
+    """Drop the finished parts called `names`, so that they are built again.
+
+    Raises
+    ------
+    BuildError
+        When a name is not one of `parts`.
+    """
+    known = {part.name: part for part in every(parts)}
+    for name in names:
+        if name not in known:
+            raise BuildError(f"There is no part called {name!r}.", f"The parts are: {', '.join(sorted(known))}.")
+        if known[name].ready:
+            _discard(known[name].path)
+
+
+def clean() -> None:
+    """Remove what killed builds left unfinished. Call it under the lab's lock only."""
+    shutil.rmtree(UNFINISHED, ignore_errors=True)
+
+
+def ensure(parts: Iterable[Part], report) -> None:
+    """Build what is missing of `parts`, side by side where nothing else is waited for.
+
+    Parameters
+    ----------
+    parts : iterable of Part
+    report : Report
+        Told of each part built; see `progress`.
+
+    Raises
+    ------
+    LabError
+        The first failure, once the builds under way have ended.
+    """
+    for directory in (PARTS, UNFINISHED, BUILD_LOGS):
+        directory.mkdir(parents=True, exist_ok=True)
+    paths.give_to_user(paths.CACHE, PARTS, UNFINISHED, BUILD_LOGS)
+    ordered = every(parts)
+    missing = [part for part in ordered if not part.ready]
+    sorter = TopologicalSorter({part: [need for need in part.needs if not need.ready] for part in missing})
+    sorter.prepare()
+    rank = {part: index for index, part in enumerate(missing)}
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="build") as pool:
+        running, failure = {}, None
+        while sorter.is_active() and (not failure or running):
+            if not failure:
+                for part in sorted(sorter.get_ready(), key=rank.get):
+                    running[pool.submit(_build, part, report)] = part
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                part = running.pop(future)
+                if error := future.exception():
+                    failure = failure or error
+                else:
+                    sorter.done(part)
+    if failure:
+        raise failure
+
+
+def _build(part: Part, report) -> None:
+    unfinished = UNFINISHED / f"{part.name}.{os.getpid()}"
+    unfinished.mkdir(parents=True)
+    paths.give_to_user(unfinished)
+    log = BUILD_LOGS / f"{part.name}.log"
+    log.write_text(time.strftime("# %Y-%m-%d %H:%M:%S\n"))
+    with report.step(f"build {part.name}") as say:
+        try:
+            part.build(unfinished, say, log)
+        except LabError as error:
+            raise type(error)(f"{part.name} could not be built. {error.what}", error.do) from error
+        # The rename is what makes it finished: a build that is killed before leaves nothing under that name.
+        os.rename(unfinished, part.path)
+
+
+def _discard(path: Path) -> None:
+    gone = UNFINISHED / f"discarded-{path.name}.{os.getpid()}"
+    UNFINISHED.mkdir(parents=True, exist_ok=True)
+    os.rename(path, gone)
+    shutil.rmtree(gone)

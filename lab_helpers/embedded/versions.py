@@ -1,0 +1,6 @@
+"""The data of ``versions.toml``."""
+
+import tomllib
+from importlib.resources import files
+
+VERSIONS: dict = tomllib.loads((files(__package__) / "versions.toml").read_text())

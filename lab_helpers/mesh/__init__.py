@@ -1,0 +1,1 @@
+"""Everything that talks to a cluster: its API, its proxies, its traffic. Draws nothing."""

@@ -1,0 +1,71 @@
+"""Who calls whom, as the proxies themselves have counted it: the application's call graph without reading its code."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+from lightkube.resources.core_v1 import Pod
+
+from lab_helpers.mesh import converge, envoy
+
+COLUMNS = ["source", "destination", "requests"]
+
+
+def calls(lab) -> pd.DataFrame:
+    """Count the requests that each workload of the namespace has sent to each other one, since its proxy started.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an edge that was used, busiest first:
+
+        - source, destination: workloads, ``app-version`` (a pod's own labels); ``ingressgateway`` for the way in
+        - requests: as counted by the source's proxy
+    """
+    pods = [pod for pod in lab.client.list(Pod, namespace="*") if pod.status.podIP]
+    # A pod on the host's network shares its address with others; the mesh never routes to one.
+    workloads = {
+        pod.status.podIP: _workload(pod)
+        for pod in pods
+        if pod.metadata.namespace == lab.namespace and not pod.spec.hostNetwork
+    }
+    ready = converge.running(lab)
+    sources = [pod for pod in pods if f"{pod.metadata.name}.{pod.metadata.namespace}" in ready and _counts(lab, pod)]
+
+    def edges(pod: Pod) -> list[tuple]:
+        counted = [
+            host
+            for cluster in envoy.clusters(lab, pod.metadata.name, pod.metadata.namespace)
+            if _outbound(lab, cluster)
+            for host in envoy.hosts(cluster)
+        ]
+        return [
+            (_workload(pod), workloads[host["address"]], host["requests"])
+            for host in counted
+            if host["requests"] and host["address"] in workloads
+        ]
+
+    with ThreadPoolExecutor(4) as pool:
+        rows = [row for found in pool.map(edges, sources) for row in found]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return (
+        table.groupby(["source", "destination"], as_index=False)
+        .sum()
+        .sort_values("requests", ascending=False, ignore_index=True)
+    )
+
+
+def _counts(lab, pod: Pod) -> bool:
+    return pod.metadata.namespace == lab.namespace or (pod.metadata.labels or {}).get("istio") == "ingressgateway"
+
+
+def _outbound(lab, cluster: dict) -> bool:
+    return envoy.service_of(cluster["name"])[1] == lab.namespace
+
+
+def _workload(pod: Pod) -> str:
+    labels = pod.metadata.labels or {}
+    if labels.get("istio") == "ingressgateway":
+        return "ingressgateway"
+    return "-".join(labels[key] for key in ("app", "version") if key in labels) or pod.metadata.name

@@ -1,0 +1,177 @@
+"""From any state of a namespace to the start of a chapter.
+
+A start is what is there and nothing else of the mesh's: objects that the chapter starts with are made as if anew, objects
+of the course's other chapters and all of Istio's configuration in the namespace go. Other people's workloads stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lightkube.core.exceptions import ApiError
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
+from lightkube.resources.core_v1 import Namespace, Pod, Service, ServiceAccount
+
+from lab_helpers.core.manifests import ROOT, chapter_manifests, load, title
+from lab_helpers.mesh import apply, converge, objects, rollout
+
+CLIENT = ("shared/client.yaml",)
+BOOKINFO = tuple(
+    f"04_bookinfo/{name}.yaml" for name in ("01-productpage", "02-gateway", "03-details", "04-reviews", "05-ratings")
+)
+# Chapters that begin with less than a running Bookinfo; all others begin with it.
+STARTS = {"04_bookinfo": ("shared/client.yaml", "shared/plain-client.yaml")}
+LABELS = {"istio-injection": "enabled"}
+# Labels that would have another mesh mode, or another revision, take the namespace over.
+FOREIGN_LABELS = ("istio.io/rev", "istio.io/dataplane-mode", "istio.io/use-waypoint")
+MESH_WIDE = ("PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication", "Sidecar")
+APPS = ("productpage", "details", "reviews", "ratings")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What had to be done to reach a chapter's start; nothing, if the namespace was there already.
+
+    Attributes
+    ----------
+    chapter, namespace : str
+    changes : list of apply.Change
+        Only what was not ``unchanged``.
+    warnings : list of str
+        What may get in the way and is not the course's to remove.
+    """
+
+    chapter: str
+    namespace: str
+    changes: list[apply.Change]
+    warnings: list[str]
+
+    def __str__(self) -> str:
+        done = [f"  {change.what} {change.action}" for change in self.changes] or ["  nothing had to be changed"]
+        return "\n".join(
+            [
+                f"namespace {self.namespace} is at the start of {self.chapter}:",
+                *done,
+                *[f"  beware: {each}" for each in self.warnings],
+            ]
+        )
+
+
+def checkpoint(lab, chapter: str) -> Checkpoint:
+    """Bring the lab's namespace to the start of `chapter`, whatever has happened to it; see `Checkpoint`.
+
+    Raises
+    ------
+    ManifestError
+        No such chapter.
+    MeshError
+        Something did not start; names it.
+    """
+    if not (ROOT / chapter).is_dir():
+        chapter_manifests(chapter)  # raises, naming the nearest
+    wanted = [document for name in STARTS.get(chapter, (*CLIENT, *BOOKINFO)) for document in load(name)]
+    changes = [*_namespace(lab), *apply.erase(lab, _foreign(lab, wanted)).changes]
+    changes += _exactly(lab, wanted)
+    changes += _sidecars(lab)
+    converge.settled(lab)
+    return Checkpoint(
+        chapter,
+        lab.namespace,
+        [each for each in changes if each.action not in ("unchanged", "absent")],
+        _mesh_wide(lab),
+    )
+
+
+def _namespace(lab) -> list[apply.Change]:
+    try:
+        labels = lab.client.get(Namespace, lab.namespace).metadata.labels or {}
+    except ApiError as error:
+        if error.status.code != 404:
+            raise
+        lab.client.create(Namespace(metadata=ObjectMeta(name=lab.namespace, labels=LABELS)))
+        return [apply.Change(f"Namespace {lab.namespace}", "created")]
+    patch = {
+        **{key: value for key, value in LABELS.items() if labels.get(key) != value},
+        **{key: None for key in FOREIGN_LABELS if key in labels},
+    }
+    if not patch:
+        return []
+    lab.client.patch(Namespace, lab.namespace, {"metadata": {"labels": patch}})
+    return [
+        apply.Change(
+            f"Namespace {lab.namespace}", "configured", "\n".join(f"{key}: {value}" for key, value in patch.items())
+        )
+    ]
+
+
+def _foreign(lab, wanted: list[dict]) -> list[dict]:
+    """Everything in the namespace that the chapter does not start with: Istio's configuration, and the course's own workloads."""
+    kept = {(each["kind"], each["metadata"]["name"]) for each in wanted}
+    found = [
+        each for kind in objects.istio_kinds(lab.client) for each in lab.client.list(kind, namespace=lab.namespace)
+    ]
+    for kind in (Deployment, Service, ServiceAccount, HorizontalPodAutoscaler):
+        found += [each for each in lab.client.list(kind, namespace=lab.namespace) if _ours(each)]
+    documents = [objects.as_dict(each) for each in found]
+    return [each for each in documents if (each["kind"], each["metadata"]["name"]) not in kept]
+
+
+def _ours(each) -> bool:
+    labels = each.metadata.labels or {}
+    applied = any(entry.manager == objects.FIELD_MANAGER for entry in each.metadata.managedFields or [])
+    return applied or labels.get("app") in APPS or labels.get("account") in APPS
+
+
+def _exactly(lab, wanted: list[dict]) -> list[apply.Change]:
+    """Apply `wanted`; what still differs from a fresh one after that, since another hand has edited it, is made anew."""
+    leftovers = [each for each in wanted if _edited(lab, each)]
+    return [*apply.erase(lab, leftovers).changes, *apply.write(lab, wanted).changes]
+
+
+def _edited(lab, document: dict) -> bool:
+    """Whether the object would still differ from a freshly made one after a server-side apply."""
+    if objects.read(lab.client, document, lab.namespace) is None:
+        return False
+    merged = objects.write(lab.client, document, lab.namespace, dry_run=True)
+    fresh_name = {**document, "metadata": {**document["metadata"], "name": f"{document['metadata']['name']}-fresh"}}
+    fresh = objects.write(lab.client, fresh_name, lab.namespace, dry_run=True)
+    return _substance(merged) != _substance(fresh)
+
+
+def _substance(document: dict) -> dict:
+    spec = {key: value for key, value in document.get("spec", {}).items() if key not in ("clusterIP", "clusterIPs")}
+    return {"spec": spec, "labels": document["metadata"].get("labels")}
+
+
+def _sidecars(lab) -> list[apply.Change]:
+    """Replace the pods of the chapter's Deployments that were made while injection was off (or on, where it should be off)."""
+    wrong = [
+        pod
+        for pod in lab.client.list(Pod, namespace=lab.namespace)
+        if _ours(pod) or (pod.metadata.labels or {}).get("app") in ("client", "plain-client")
+    ]
+    wrong = [pod for pod in wrong if not pod.metadata.deletionTimestamp and converge.has_proxy(pod) is _refuses(pod)]
+    for pod in wrong:
+        lab.client.delete(Pod, pod.metadata.name, namespace=lab.namespace)
+    if wrong:
+        rollout.complete(
+            lab, [each.metadata.name for each in lab.client.list(Deployment, namespace=lab.namespace) if _ours(each)]
+        )
+    return [apply.Change(f"Pod {pod.metadata.name}", "replaced") for pod in wrong]
+
+
+def _refuses(pod: Pod) -> bool:
+    return (pod.metadata.labels or {}).get("sidecar.istio.io/inject") == "false"
+
+
+def _mesh_wide(lab) -> list[str]:
+    """Configuration in Istio's root namespace that governs every namespace: named, never removed."""
+    documents = [
+        objects.as_dict(each)
+        for kind in objects.istio_kinds(lab.client)
+        if kind.__name__ in MESH_WIDE
+        for each in lab.client.list(kind, namespace="istio-system")
+    ]
+    return [f"{title(each)} in istio-system governs this namespace too" for each in documents]

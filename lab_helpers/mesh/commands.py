@@ -1,0 +1,103 @@
+"""The command lines that a learner will type at work, run as they stand and captured."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+from lab_helpers.core.errors import CommandError
+
+KNOWN = ("kubectl", "istioctl", "curl")
+
+
+@dataclass(frozen=True)
+class Output:
+    """A command line and what it printed.
+
+    Attributes
+    ----------
+    command : str
+        As a person would type it.
+    stdout, stderr : str
+    """
+
+    command: str
+    stdout: str
+    stderr: str = ""
+
+    def __str__(self) -> str:
+        return f"$ {self.command}\n{self.stdout}".rstrip("\n")
+
+
+def run(lab, line: str, deadline: float = 60.0, stdin: str | None = None) -> Output:
+    """Run kubectl, istioctl or curl with the lab's kubeconfig, context and namespace.
+
+    Parameters
+    ----------
+    line : str
+        One command; no shell looks at it, so pipes and ``$VARIABLES`` mean nothing.
+    deadline : float
+        Seconds it may take.
+
+    Raises
+    ------
+    CommandError
+        Another command, a shell operator, not installed, an exit code other than 0 (with its stderr), or too slow.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise CommandError(f"{line!r} cannot be read as a command: {error}.", "Close every quotation mark.") from error
+    if not words or words[0] not in KNOWN:
+        raise CommandError(f"{line!r} does not begin with {', '.join(KNOWN)}.", "Other commands belong in a terminal.")
+    operators = [word for word in words if re.fullmatch(r"\|\|?|&&?|;|[<>]{1,2}", word)]
+    if operators:
+        raise CommandError(
+            f"{line!r} uses {operators[0]!r}, which only a shell understands.",
+            "Filter the result in Python: .stdout is a str.",
+        )
+    path = find(words[0], lab.bin)
+    environment = {**os.environ, "KUBECONFIG": str(lab.kubeconfig)}
+    try:
+        done = subprocess.run(
+            [path, *_target(lab, words[0]), *words[1:]],
+            capture_output=True,
+            text=True,
+            timeout=deadline,
+            env=environment,
+            input=stdin,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(
+            f"{line} did not end within {deadline:g} s.", "Give it a longer deadline, or ask for less."
+        ) from error
+    if done.returncode:
+        raise CommandError(
+            f"{line} ended with exit code {done.returncode}: {(done.stderr or done.stdout).strip()}",
+            "Correct the command and run it again.",
+        )
+    return Output(line, done.stdout, done.stderr)
+
+
+def find(name: str, folder: str | os.PathLike = "") -> str:
+    """The program `name`: the lab's own, which is of the cluster's version, or else the one on PATH.
+
+    Raises
+    ------
+    CommandError
+        Neither is there.
+    """
+    found = shutil.which(name, path=str(folder)) or shutil.which(name)
+    if not found:
+        raise CommandError(
+            f"{name} is not installed.", "meshlab up brings it; for another cluster, install it and put it on PATH."
+        )
+    return found
+
+
+def _target(lab, program: str) -> list[str]:
+    return [] if program == "curl" else ["--context", lab.context, "--namespace", lab.namespace]

@@ -1,0 +1,135 @@
+"""Until every proxy runs what was applied: nothing is sent through a mesh that is still of two minds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from lightkube.resources.core_v1 import Pod
+
+from lab_helpers.core.errors import MeshError
+from lab_helpers.mesh import istiod, wait
+
+DEADLINE = 30.0
+# istiod gathers changes for PILOT_DEBOUNCE_AFTER (0.1 s) of quiet before it pushes. A push that was seen to begin before
+# istiod held our change may be somebody else's, but once this long has passed since then, ours has begun as well.
+DEBOUNCE = 0.5
+
+
+@dataclass(frozen=True)
+class Before:
+    """How far istiod was before a change: what `converged` measures from."""
+
+    pushes: int
+
+
+def before(lab) -> Before:
+    """Note how far istiod is; call it right before changing anything."""
+    return Before(istiod.pushes(lab))
+
+
+def converged(lab, since: Before, written: list[dict], deleted: list[dict], deadline: float = DEADLINE) -> int:
+    """Wait until every proxy of the mesh runs the configuration that was written or deleted.
+
+    Three things in turn: istiod's store holds exactly these versions; istiod has begun a push since; every proxy has
+    accepted all it was sent, in two readings running.
+
+    Parameters
+    ----------
+    written : list of dict
+        Objects as the API server returned them, those of Istio's kinds only.
+    deleted : list of dict
+        Objects of Istio's kinds that are gone.
+
+    Returns
+    -------
+    int
+        Number of proxies.
+
+    Raises
+    ------
+    MeshError
+        Names the objects that istiod does not know or the proxies that lag, or passes on why a proxy refused.
+    """
+    end = time.monotonic() + deadline
+    wait.until(
+        lambda: _unknown(istiod.holds(lab), written, deleted),
+        "istiod has not taken up the change",
+        "Look at istiod's log.",
+        deadline,
+    )
+    known, pushes = time.monotonic(), istiod.pushes(lab)
+
+    def not_pushed() -> list[str]:
+        now = istiod.pushes(lab)
+        done = now > pushes or (now > since.pushes and time.monotonic() - known > DEBOUNCE)
+        return [] if done else ["no push has begun"]
+
+    wait.until(not_pushed, "istiod has not pushed the change", "Look at istiod's log.", max(end - time.monotonic(), 1))
+    return settled(lab, max(end - time.monotonic(), 1))
+
+
+def settled(lab, deadline: float = DEADLINE) -> int:
+    """Wait until every running proxy is connected and has accepted all that istiod sent it; return their number."""
+    previous: dict[str, dict] = {}
+    count = 0
+
+    def late() -> list[str]:
+        nonlocal previous, count
+        proxies = {str(each): each for each in istiod.proxies(lab)}
+        refused = [
+            f"{name} refused {kind}: {why}" for name, each in proxies.items() for kind, why in each.errors.items()
+        ]
+        if refused:
+            raise MeshError(
+                f"A proxy did not take the configuration: {'; '.join(refused)}", "Undo the last change, or correct it."
+            )
+        lagging = [f"{name} lacks {', '.join(each.behind)}" for name, each in proxies.items() if each.behind]
+        nonces, count = {name: each.sent for name, each in proxies.items()}, len(proxies)
+        if lagging or nonces != previous:
+            previous = nonces
+            meshed = running(lab) if lagging else {}
+            return [each for each in lagging if not meshed or each.split(" lacks")[0] in meshed] or [
+                "still being sent configuration"
+            ]
+        return [f"{name} is not connected to istiod" for name in running(lab) - set(proxies)]
+
+    wait.until(
+        late,
+        "Proxies do not run the configuration",
+        "See istioctl proxy-status, and the logs of the pods named.",
+        deadline,
+    )
+    return count
+
+
+def running(lab, namespace: str = "*") -> set[str]:
+    """Names (``pod.namespace``) of the ready pods that have a proxy and are not on their way out."""
+    return {
+        f"{pod.metadata.name}.{pod.metadata.namespace}"
+        for pod in lab.client.list(Pod, namespace=namespace)
+        if _meshed(pod)
+    }
+
+
+def has_proxy(pod: Pod) -> bool:
+    """Whether `pod` was made with an Istio proxy: a sidecar of either kind, or a gateway's own."""
+    containers = [*pod.spec.containers, *(pod.spec.initContainers or [])]
+    return any(container.name == "istio-proxy" for container in containers)
+
+
+def _meshed(pod: Pod) -> bool:
+    ready = any(each.type == "Ready" and each.status == "True" for each in (pod.status.conditions or []))
+    return ready and not pod.metadata.deletionTimestamp and has_proxy(pod)
+
+
+def _unknown(store: dict, written: list[dict], deleted: list[dict]) -> list[str]:
+    def version(each: dict) -> str:
+        return store.get((each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]), "")
+
+    late = [
+        f"{each['kind']} {each['metadata']['name']}"
+        for each in written
+        if version(each) != each["metadata"]["resourceVersion"]
+    ]
+    return late + [f"{each['kind']} {each['metadata']['name']} (deleted)" for each in deleted if version(each)]

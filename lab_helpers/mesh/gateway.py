@@ -1,0 +1,125 @@
+"""Requests through the ingress gateway, as a user outside the cluster sends them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import httpx2
+from lightkube.resources.core_v1 import Node, Pod, Service
+
+from lab_helpers.core.errors import ClusterError, TrafficError
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer of the gateway.
+
+    Attributes
+    ----------
+    url : str
+    status : int
+    headers : dict of str to str
+        Lower-case names.
+    text : str
+        The body.
+    reviews_pod, reviews_version : str or None
+        Which pod served the reviews on this page and its label ``version``; None where the page shows none.
+    """
+
+    url: str
+    status: int
+    headers: dict[str, str]
+    text: str = field(repr=False)
+    reviews_pod: str | None = None
+    reviews_version: str | None = None
+    pictures: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def stars(self) -> str:
+        """``black``, ``red``, or ``none`` where no review has any."""
+        found = re.search(r'text-(\w+)-500">\s*<svg[^>]*glyphicon-star', self.text)
+        return found.group(1) if found else "none"
+
+    def __str__(self) -> str:
+        shown = f", reviews by {self.reviews_version} with {self.stars} stars" if self.reviews_pod else ""
+        return f"$ curl {self.url}\n{self.status}{shown}"
+
+
+def url(lab) -> str:
+    """Address of the ingress gateway's HTTP port, without a slash at the end: asked of the cluster, never assumed.
+
+    Raises
+    ------
+    ClusterError
+        There is no ingress gateway, or it is not exposed.
+    """
+    services = list(lab.client.list(Service, namespace="*", labels={"istio": "ingressgateway"}))
+    if not services:
+        raise ClusterError(
+            "The cluster has no ingress gateway.",
+            "Istio's demo and default profiles install one: see chapter 03_install.",
+        )
+    service = services[0]
+    port = next((each for each in service.spec.ports if each.name in ("http2", "http") or each.port == 80), None)
+    if port is None:
+        raise ClusterError(f"Service {service.metadata.name} has no HTTP port.", "Its port 80 should be named http2.")
+    for each in (service.status.loadBalancer.ingress if service.status.loadBalancer else None) or []:
+        return f"http://{each.ip or each.hostname}:{port.port}"
+    if not port.nodePort:
+        do = 'kubectl patch service istio-ingressgateway -n istio-system -p \'{"spec": {"type": "NodePort"}}\''
+        raise ClusterError(
+            f"Service {service.metadata.name} is of type {service.spec.type} and cannot be reached from here.", do
+        )
+    addresses = {each.type: each.address for node in lab.client.list(Node) for each in node.status.addresses or []}
+    return f"http://{addresses.get('ExternalIP') or addresses['InternalIP']}:{port.nodePort}"
+
+
+def page(lab, path: str = "/productpage", headers: dict[str, str] | None = None) -> Page:
+    """GET one page through the ingress gateway.
+
+    Raises
+    ------
+    TrafficError
+        Nothing answered there at all. An answer such as 404 or 503 is no error: look at ``.status``.
+    """
+    address = f"{lab.url}{path}"
+    try:
+        answer = lab.outside.get(address, headers=headers)
+    except httpx2.HTTPError as error:
+        raise unreachable(address, error) from error
+    pod = served_by(answer.text)
+    pictures = {source: _picture(lab, source) for source in set(re.findall(r'<img[^>]* src="(/[^"]+)"', answer.text))}
+    return Page(
+        address,
+        answer.status_code,
+        dict(answer.headers),
+        answer.text,
+        pod,
+        versions(lab).get(pod) if pod else None,
+        pictures,
+    )
+
+
+def versions(lab) -> dict[str, str]:
+    """Label ``version`` of every pod in the lab's namespace, by the pod's name."""
+    return {
+        pod.metadata.name: (pod.metadata.labels or {}).get("version", "")
+        for pod in lab.client.list(Pod, namespace=lab.namespace)
+    }
+
+
+def unreachable(address: str, error: Exception) -> TrafficError:
+    """The error for a gateway that does not answer."""
+    do = "See whether the gateway runs and listens: kubectl get pods -n istio-system, kubectl get gateway."
+    return TrafficError(f"{address} did not answer ({error or type(error).__name__}).", do)
+
+
+def served_by(text: str) -> str | None:
+    found = re.search(r"Reviews served by:\s*(\S+)", text)
+    return found.group(1) if found else None
+
+
+def _picture(lab, source: str) -> bytes:
+    answer = lab.outside.get(f"{lab.url}{source}")
+    return answer.content if answer.status_code == 200 else b""

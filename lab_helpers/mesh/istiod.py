@@ -1,0 +1,124 @@
+"""What istiod knows: which proxies are connected, what each was sent and has accepted, which configuration it holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from lightkube.core.exceptions import ApiError
+from lightkube.resources.core_v1 import Pod
+
+from lab_helpers.core.errors import ClusterError
+from lab_helpers.mesh import tunnel
+
+PORT = 15014  # metrics, and the debug pages for whoever comes from the pod's own loopback
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """One Envoy as istiod sees it.
+
+    Attributes
+    ----------
+    name, namespace : str
+        Of its pod.
+    sent, acked : dict of str to str
+        Last nonce by xDS type (``Cluster``, ``Listener``, ``RouteConfiguration``, ``ClusterLoadAssignment`` …).
+    errors : dict of str to str
+        What the proxy said when it refused something (a NACK), by xDS type.
+    """
+
+    name: str
+    namespace: str
+    sent: dict[str, str] = field(default_factory=dict)
+    acked: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def behind(self) -> list[str]:
+        """The xDS types that were sent and not yet accepted."""
+        return [kind for kind, nonce in self.sent.items() if nonce and self.acked.get(kind) != nonce]
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.namespace}"
+
+
+def pods(lab) -> list[Pod]:
+    """The running istiod pods, whatever their namespace or revision.
+
+    Raises
+    ------
+    ClusterError
+        There is none: Istio is not installed, or not up.
+    """
+    found = [
+        pod for pod in lab.client.list(Pod, namespace="*", labels={"app": "istiod"}) if pod.status.phase == "Running"
+    ]
+    if not found:
+        raise ClusterError(
+            "No istiod runs in this cluster, so there is no mesh.",
+            "Install Istio: meshlab up --context NAME, or chapter 03_install.",
+        )
+    return found
+
+
+def proxies(lab) -> list[Proxy]:
+    """All proxies that are connected to istiod."""
+    return [_proxy(each) for answer in _ask(lab, "/debug/syncz") for each in answer]
+
+
+def holds(lab) -> dict[tuple[str, str, str], str]:
+    """Resource version of every configuration object in istiod's store, by kind, namespace and name.
+
+    With several istiods, an object counts with a version only if all of them hold that version.
+    """
+    stores = [
+        {_key(each): each["metadata"].get("resourceVersion", "") for each in answer}
+        for answer in _ask(lab, "/debug/configz")
+    ]
+    return {
+        key: version for key, version in stores[0].items() if all(store.get(key) == version for store in stores[1:])
+    }
+
+
+def pushes(lab) -> int:
+    """How often istiod has computed new configuration and begun to push it, since it started."""
+    total = 0
+    for pod in pods(lab):
+        text = tunnel.get(lab.http, pod.metadata.namespace, pod.metadata.name, PORT, "/metrics").decode()
+        found = re.search(r"^pilot_pushcontext_init_seconds_count(?:\{[^}]*\})? (\S+)", text, re.MULTILINE)
+        total += int(float(found.group(1))) if found else 0
+    return total
+
+
+def version(lab) -> str:
+    """Istio's version, by the tag of istiod's image or what istiod says of itself."""
+    pod = pods(lab)[0]
+    text = tunnel.get(lab.http, pod.metadata.namespace, pod.metadata.name, PORT, "/version").decode()
+    return text.split("-")[0]
+
+
+def _ask(lab, path: str) -> list:
+    try:
+        return [tunnel.get_json(lab.http, pod.metadata.namespace, pod.metadata.name, PORT, path) for pod in pods(lab)]
+    except ApiError as error:
+        raise ClusterError(
+            f"istiod could not be asked: {error.status.message}",
+            "See whether it runs: kubectl get pods -n istio-system.",
+        ) from error
+
+
+def _key(document: dict) -> tuple[str, str, str]:
+    return document["kind"], document["metadata"].get("namespace", ""), document["metadata"]["name"]
+
+
+def _proxy(status: dict) -> Proxy:
+    name, _, namespace = status["proxy"].partition(".")
+    resources = {kind.rsplit(".", 1)[-1]: each for kind, each in status.get("resources", {}).items()}
+    return Proxy(
+        name,
+        namespace,
+        {kind: each.get("sent", "") for kind, each in resources.items()},
+        {kind: each.get("acked", "") for kind, each in resources.items()},
+        {kind: each["lastError"] for kind, each in resources.items() if each.get("lastError")},
+    )

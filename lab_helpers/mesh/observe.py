@@ -1,0 +1,195 @@
+"""Many requests, one row each: what answered, how, how fast."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pandas as pd
+from lightkube.core.exceptions import ApiError
+from lightkube.resources.core_v1 import Pod, Service
+
+from lab_helpers.core.errors import TrafficError
+from lab_helpers.mesh import gateway
+
+COLUMNS = ["version", "status", "latency_ms", "pod"]
+MESH_PATHS = {"reviews": "/reviews/0", "ratings": "/ratings/0", "details": "/details/0", "productpage": "/productpage"}
+GATEWAY_PATHS = {
+    "reviews": "/api/v1/products/0/reviews", "ratings": "/api/v1/products/0/ratings",
+    "details": "/api/v1/products/0", "productpage": "/productpage",
+}  # fmt: skip
+CLIENTS = {"mesh": "client", "plain": "plain-client"}
+MOST = 10_000  # a burst is a question asked of the mesh, not a load test
+
+
+def observe(
+    lab,
+    service: str,
+    n: int = 100,
+    path: str | None = None,
+    via: str = "mesh",
+    parallel: int = 1,
+    headers: dict[str, str] | None = None,
+) -> pd.DataFrame:
+    """Send `n` requests to `service` and note for each what answered.
+
+    Parameters
+    ----------
+    service : str
+        Name of a Service in the lab's namespace.
+    n : int
+        Number of requests, at most 10,000.
+    path : str, optional
+        What to ask for; known for Bookinfo's services.
+    via : {"mesh", "plain", "gateway"}
+        From a pod with a sidecar, from a pod without one (both over one connection for each of `parallel`), or from
+        here through the ingress gateway.
+    parallel : int
+        Requests under way at a time, 1 to 50.
+    headers : dict of str to str, optional
+        Sent along.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a request, in the order of completion:
+
+        - version: label ``version`` of the pod that answered; None where the answer does not tell
+        - status: HTTP status; 0 where the connection failed
+        - latency_ms: from sending to the last byte, in milliseconds
+        - pod: its name; None where the answer does not tell (only ``reviews`` does, or a Service with one pod)
+
+    Raises
+    ------
+    TrafficError
+        No path known, the client pod missing, or not a single request answered.
+    """
+    if not 1 <= n <= MOST or not 1 <= parallel <= 50:
+        raise TrafficError(
+            f"n = {n}, parallel = {parallel} is out of range.", f"n may be 1 to {MOST:,}, parallel 1 to 50."
+        )
+    if via not in (*CLIENTS, "gateway"):
+        raise TrafficError(
+            f"There is no way {via!r} into the mesh.", f"Use one of: {', '.join((*CLIENTS, 'gateway'))}."
+        )
+    path = path or (GATEWAY_PATHS if via == "gateway" else MESH_PATHS).get(service)
+    if path is None:
+        raise TrafficError(f"What to ask {service} for is not known.", "Give a path, such as path='/'.")
+    found = _service(lab, service)
+    if via == "gateway":
+        rows = _through_gateway(lab, n, path, parallel, headers or {})
+    else:
+        rows = _from_pod(
+            lab, CLIENTS[via], f"http://{service}:{found.spec.ports[0].port}{path}", n, parallel, headers or {}
+        )
+    if not any(row["status"] for row in rows):
+        raise TrafficError(
+            f"None of {n} requests to {service}{path} was answered.", f"See whether {service} runs: kubectl get pods."
+        )
+    labels = gateway.versions(lab)
+    only = _only_pod(lab, found)
+    for row in rows:
+        row["pod"] = row["pod"] or (only if row["status"] == 200 and via != "gateway" else None)
+        row["version"] = labels.get(row["pod"]) if row["pod"] else None
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _from_pod(lab, client: str, url: str, n: int, parallel: int, headers: dict[str, str]) -> list[dict]:
+    # One curl sends them all, so that what is timed is the mesh and not the start of n processes. Each body goes to a
+    # file of its own: parallel answers would mingle on stdout.
+    mark = "&" if "?" in url else "?"
+    config = [
+        f'url = "{url}{mark}request=[1-{n}]"',
+        'output = "#1"',
+        r'write-out = "%{json}\n"',
+        "silent",
+        "max-time = 30",
+    ]
+    config += [f'header = "{name}: {value}"' for name, value in headers.items()]
+    config += ["parallel", "parallel-immediate", f"parallel-max = {parallel}"] if parallel > 1 else []
+    script = 'd=$(mktemp -d /answers/XXXXXX) && cd "$d" && curl --config -; echo; grep -rH podname .; cd /; rm -rf "$d"'
+    name = _client_pod(lab, client)
+    try:
+        answer = lab.client.exec(
+            name, namespace=lab.namespace, container=client, command=["sh", "-c", script], stdin="\n".join(config) + "\n",
+            stdout=True, stderr=True, timeout=60 + n / 10,
+        )  # fmt: skip
+    except (ApiError, httpx2.HTTPError) as error:
+        raise TrafficError(
+            f"Requests from pod {name} broke off ({error}).", "See whether the pod still runs, then send again."
+        ) from error
+    lines = answer.stdout.splitlines()
+    told = [json.loads(line) for line in lines if line.startswith("{")]
+    bodies = dict(line.removeprefix("./").split(":", 1) for line in lines if line.startswith("./"))
+    if not told:
+        raise TrafficError(f"curl in pod {name} sent nothing: {answer.stderr.strip()[:200]}", "Correct the path.")
+    return [
+        {
+            "status": each["http_code"],
+            "latency_ms": 1000 * each["time_total"],
+            "pod": _told_pod(bodies.get(each["filename_effective"] or "", "")) if each["http_code"] == 200 else None,
+        }
+        for each in told
+    ]
+
+
+def _through_gateway(lab, n: int, path: str, parallel: int, headers: dict[str, str]) -> list[dict]:
+    address = f"{lab.url}{path}"
+
+    def one(_) -> dict:
+        start = time.perf_counter()
+        try:
+            answer = lab.outside.get(address, headers=headers)
+        except httpx2.HTTPError:
+            return {"status": 0, "latency_ms": 1000 * (time.perf_counter() - start), "pod": None}
+        pod = (_told_pod(answer.text) or gateway.served_by(answer.text)) if answer.status_code == 200 else None
+        return {"status": answer.status_code, "latency_ms": 1000 * (time.perf_counter() - start), "pod": pod}
+
+    with ThreadPoolExecutor(parallel) as pool:
+        return list(pool.map(one, range(n)))
+
+
+def _told_pod(body: str) -> str | None:
+    try:
+        return json.loads(body).get("podname")
+    except (ValueError, AttributeError):
+        return None
+
+
+def _client_pod(lab, app: str) -> str:
+    pods = [
+        pod
+        for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": app})
+        if not pod.metadata.deletionTimestamp
+    ]
+    ready = [
+        pod
+        for pod in pods
+        if any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or [])
+    ]
+    if not ready:
+        raise TrafficError(
+            f"There is no ready pod {app!r} in namespace {lab.namespace} to send from.",
+            f'lab.apply("shared/{app}.yaml")',
+        )
+    return ready[0].metadata.name
+
+
+def _service(lab, name: str) -> Service:
+    try:
+        return lab.client.get(Service, name, namespace=lab.namespace)
+    except ApiError as error:
+        raise TrafficError(
+            f"Namespace {lab.namespace} has no Service {name!r}.", "kubectl get services lists them."
+        ) from error
+
+
+def _only_pod(lab, service: Service) -> str | None:
+    pods = [
+        pod
+        for pod in lab.client.list(Pod, namespace=lab.namespace, labels=service.spec.selector)
+        if not pod.metadata.deletionTimestamp
+    ]
+    return pods[0].metadata.name if len(pods) == 1 else None

@@ -1,0 +1,101 @@
+"""What `lab_helpers.site` makes of good and of bad input; no built site and no browser is needed."""
+
+import json
+
+import nbformat
+import plotly.graph_objects as go
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from lab_helpers import site
+from lab_helpers.core.errors import LabError
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """A book of one page and one chapter, in place of ours."""
+    root = tmp_path / "book"
+    (root / "book" / "_static").mkdir(parents=True)
+    (root / "notebooks").mkdir()
+    (root / "_config.yml").write_text("title: Small\nonly_build_toc_files: true\nexecute: {execute_notebooks: 'off'}\n")
+    (root / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/intro\nparts: [{caption: C, chapters: [{file: notebooks/01_one}]}]\n"
+    )
+    (root / "book" / "intro.md").write_text("# Hello\n")
+    write(root, [new_markdown_cell("# One")])
+    monkeypatch.setattr(site, "ROOT", root)
+    return root
+
+
+def write(root, cells, **metadata):
+    metadata["language_info"] = {"name": "python"}
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), root / "notebooks" / "01_one.ipynb")
+
+
+def test_builds_the_chapters_of_the_run_and_leaves_the_tree_alone(book, tmp_path):
+    before = sorted(book.rglob("*"))
+    index = site.build(book / "notebooks", tmp_path / "out")
+    assert index.is_file()
+    assert "<h1>One" in (index.parent / "notebooks" / "01_one.html").read_text()
+    assert sorted(book.rglob("*")) == before
+
+
+def test_a_page_of_an_earlier_build_does_not_stay(book, tmp_path):
+    stale = tmp_path / "out" / "_build" / "html" / "stale.html"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    site.build(book / "notebooks", tmp_path / "out")
+    assert not stale.exists()
+
+
+def test_a_warning_is_an_error_that_names_the_file(book, tmp_path):
+    (book / "book" / "intro.md").write_text("# Hello\n\n[nothing there](gone.md)\n")
+    with pytest.raises(LabError, match=r"book/intro\.md:3: WARNING: .*gone\.md"):
+        site.build(book / "notebooks", tmp_path / "out")
+
+
+def test_a_missing_chapter_is_named(book, tmp_path):
+    with pytest.raises(LabError, match="no notebook for 01_one"):
+        site.build(book / "book", tmp_path / "out")
+
+
+def test_a_figure_is_drawn_by_a_script_of_the_site_itself(book, tmp_path):
+    figure = json.loads(go.Figure(go.Bar(x=["v1"], y=[1])).to_json())
+    output = new_output("display_data", data={site.PLOTLY: figure, "text/plain": "Figure"})
+    write(book, [new_markdown_cell("# One"), new_code_cell("figure", outputs=[output])])
+    built = site.build(book / "notebooks", tmp_path / "out").parent
+    page = (built / "notebooks" / "01_one.html").read_text()
+    assert "Plotly.newPlot(" in page
+    assert 'src="../_static/plotly.min.js"' in page
+
+
+def test_what_papermill_notes_of_the_machine_is_dropped(book, tmp_path):
+    write(book, [new_markdown_cell("# One")], papermill={"input_path": "/somewhere/private"})
+    site.stage(book / "notebooks", tmp_path / "out")
+    assert "private" not in (tmp_path / "out" / "notebooks" / "01_one.ipynb").read_text()
+
+
+def test_the_runs_are_a_table(tmp_path):
+    runs = tmp_path / "runs.json"
+    runs.write_text(
+        '{"lab": "Kubernetes 1.2", "chapters": {"01_one": {"finished": "2026-01-02 03:04:05", "seconds": 6.78}}}'
+    )
+    table = site.runs_table(runs)
+    assert "Ran on: Kubernetes 1.2." in table
+    assert "| {doc}`/notebooks/01_one` | 2026-01-02 03:04:05 | 6.8 |" in table
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"lab": "x", "chapters": []}', '{"lab": "x", "chapters": {"a": 1}}'])
+def test_a_record_that_is_none_is_refused(text, tmp_path):
+    (tmp_path / "runs.json").write_text(text)
+    with pytest.raises(LabError, match="cannot be read"):
+        site.runs_table(tmp_path / "runs.json")
+
+
+def test_a_record_that_is_absent_is_refused(tmp_path):
+    with pytest.raises(LabError, match="cannot be read"):
+        site.runs_table(tmp_path / "runs.json")
+
+
+def test_without_a_run_the_page_says_so():
+    assert "no run to tell of" in site.runs_table(None)
