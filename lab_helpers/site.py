@@ -88,7 +88,8 @@ def stage(notebooks: Path, source: Path, runs: Path | None = None, images: str |
     for stem in chapters():
         notebook = nbformat.read(notebooks / f"{stem}.ipynb", as_version=4)
         nbformat.write(readable(notebook), source / "notebooks" / f"{stem}.ipynb")
-    (source / "book" / "_static" / "plotly.min.js").write_text(plotly.offline.get_plotlyjs())
+        if "Plotly.newPlot" in (source / "notebooks" / f"{stem}.ipynb").read_text():
+            (source / "book" / "_static" / "plotly.min.js").write_text(plotly.offline.get_plotlyjs())
     (source / "book" / "_runs.md").write_text(runs_table(runs))
     absent = "This copy of the site was built where the lab's images were not, so their list is not shown here."
     (source / "book" / "_images.md").write_text(images or absent)

@@ -64,7 +64,7 @@ BOOKINFO = f"{HUB}/examples-bookinfo"
 IMAGES = (
     Image(PAUSE_IMAGE, "pause", _context("pause", _files(pause=(PAUSE, "pause")), PAUSE)),
     Image(f"{HUB}/pilot:{ISTIO_TAG}", "pilot", _context("pilot", _files(pilot_discovery=(ISTIO, "pilot-discovery")), ISTIO)),
-    Image(f"{HUB}/proxyv2:{ISTIO_TAG}", "proxyv2", Part("context-proxyv2", _proxy, ("1",), (ENVOY, ISTIO, ISTIO_SOURCES))),
+    Image(f"{HUB}/proxyv2:{ISTIO_TAG}", "proxyv2", Part("context-proxyv2", _proxy, (), (ENVOY, ISTIO, ISTIO_SOURCES))),
     Image(
         f"{HUB}/install-cni:{ISTIO_TAG}",
         "install-cni",
@@ -102,7 +102,7 @@ def _build(directory: Path, say: Say, log: Path) -> None:
     for number, image in enumerate(IMAGES, 1):
         say(f"{number}/{len(IMAGES)} {image.reference}")
         build(image.reference, image.folder, image.context.path, image.arguments)
-        buildah("push", "--disable-compression", "--quiet", image.reference, f"oci:{layout}:{image.reference}")
+        buildah("push", "--compression-format", "zstd", "--compression-level", "1", "--quiet", image.reference, f"oci:{layout}:{image.reference}")
     _name_for_containerd(layout / "index.json")
     shutil.rmtree(directory / "storage")
     shutil.rmtree(directory / "run")
@@ -117,4 +117,4 @@ def _name_for_containerd(index: Path) -> None:
     index.write_text(json.dumps(content))
 
 
-LAYOUT = Part("images", _build, (FOLDER, repr([(i.reference, i.arguments) for i in IMAGES])), (BASE, *dict.fromkeys(image.context for image in IMAGES)))
+LAYOUT = Part("images", _build, (FOLDER, Path(__file__)), (BASE, *dict.fromkeys(image.context for image in IMAGES)))

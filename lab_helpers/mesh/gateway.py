@@ -33,7 +33,6 @@ class Page:
     text: str = field(repr=False)
     reviews_pod: str | None = None
     reviews_version: str | None = None
-    pictures: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def stars(self) -> str:
@@ -89,16 +88,8 @@ def page(lab, path: str = "/productpage", headers: dict[str, str] | None = None)
     except httpx2.HTTPError as error:
         raise unreachable(address, error) from error
     pod = served_by(answer.text)
-    pictures = {source: _picture(lab, source) for source in set(re.findall(r'<img[^>]* src="(/[^"]+)"', answer.text))}
-    return Page(
-        address,
-        answer.status_code,
-        dict(answer.headers),
-        answer.text,
-        pod,
-        versions(lab).get(pod) if pod else None,
-        pictures,
-    )
+    version = versions(lab).get(pod) if pod else None
+    return Page(address, answer.status_code, dict(answer.headers), answer.text, pod, version)
 
 
 def versions(lab) -> dict[str, str]:
@@ -116,10 +107,6 @@ def unreachable(address: str, error: Exception) -> TrafficError:
 
 
 def served_by(text: str) -> str | None:
+    """Name of the pod that served the reviews on a page of Bookinfo, as the page itself says; None where it shows none."""
     found = re.search(r"Reviews served by:\s*(\S+)", text)
     return found.group(1) if found else None
-
-
-def _picture(lab, source: str) -> bytes:
-    answer = lab.outside.get(f"{lab.url}{source}")
-    return answer.content if answer.status_code == 200 else b""

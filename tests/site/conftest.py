@@ -34,7 +34,7 @@ class Visit:
     def __init__(self, browser, address: str, theme: str = "light"):
         self.address, self.foreign, self.complaints = address, [], []
         self.context = browser.new_context(viewport={"width": 1280, "height": 900})
-        self.context.add_init_script(f"localStorage.mode = localStorage.theme = '{theme}'")
+        self.context.add_init_script(f"if (self === top) localStorage.mode = localStorage.theme = '{theme}'")
         self.context.route("**/*", self.only_here)
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))

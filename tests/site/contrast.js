@@ -2,27 +2,28 @@
 () => {
   const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
   const pen = canvas.getContext("2d", { willReadFrequently: true });
-  const blend = (colours) => {            // what the eye sees of colours laid over one another, the farthest first
+  const blend = (layers) => {             // what the eye sees of colours laid over one another, the farthest first
     pen.clearRect(0, 0, 1, 1);
-    for (const colour of colours) { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); }
+    for (const [colour, opacity] of layers) { pen.fillStyle = colour; pen.globalAlpha = opacity; pen.fillRect(0, 0, 1, 1); }
     return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
   };
   const luminance = (rgb) => {
     const [r, g, b] = rgb.map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  const behind = (element) => {
-    const layers = [];
-    for (let e = element; e; e = e.parentElement) layers.unshift(getComputedStyle(e).backgroundColor);
-    return ["#fff", ...layers];
+  const ancestors = (element) => element ? [...ancestors(element.parentElement), getComputedStyle(element)] : [];
+  const seen = (element) => {             // the layers behind the text, and with the text itself
+    let opacity = 1;
+    const layers = [["#fff", 1], ...ancestors(element).map((style) => [style.backgroundColor, opacity *= style.opacity])];
+    return [layers, [...layers, [getComputedStyle(element).color, opacity]]];
   };
   const found = [];
   const walker = document.createTreeWalker(document.querySelector("main") ?? document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const text = walker.currentNode.textContent.trim(), element = walker.currentNode.parentElement;
     if (!text || element.closest("svg, script, style, math") || !element.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
-    const style = getComputedStyle(element), size = parseFloat(style.fontSize), layers = behind(element);
-    const [a, b] = [luminance(blend([...layers, style.color])), luminance(blend(layers))].sort((x, y) => y - x);
+    const style = getComputedStyle(element), size = parseFloat(style.fontSize);
+    const [a, b] = seen(element).map((layers) => luminance(blend(layers))).sort((x, y) => y - x);
     const ratio = (a + 0.05) / (b + 0.05), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
     if (ratio < (large ? 3 : 4.5)) found.push(`${ratio.toFixed(2)}: <${element.tagName.toLowerCase()} class="${element.className}"> ${text.slice(0, 40)}`);
   }

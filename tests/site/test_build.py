@@ -67,6 +67,12 @@ def test_a_figure_is_drawn_by_a_script_of_the_site_itself(book, tmp_path):
     page = (built / "notebooks" / "01_one.html").read_text()
     assert "Plotly.newPlot(" in page
     assert 'src="../_static/plotly.min.js"' in page
+    assert (tmp_path / "out" / "_src" / "book" / "_static" / "plotly.min.js").is_file()
+
+
+def test_a_site_without_figures_carries_no_script_for_them(book, tmp_path):
+    site.stage(book / "notebooks", tmp_path / "out")
+    assert not (tmp_path / "out" / "book" / "_static" / "plotly.min.js").exists()
 
 
 def test_what_papermill_notes_of_the_machine_is_dropped(book, tmp_path):

@@ -131,7 +131,7 @@ def test_the_site_does_not_tell_where_it_was_built(site):
 def test_the_checks_see_what_is_wrong(served, visit):
     folder, address = served
     (folder / "grey.html").write_text(
-        "<h1 id='here'>Title</h1><p style='color:#aaa'>pale</p><p style='color:#888'>fair <b>bold</b></p>"
+        "<h1 id='here'>Title</h1><p style='color:#aaa'>pale</p><p style='opacity:.5'>fair <b>bold</b></p><p>good</p>"
         "<a href='gone.html'>1</a><a href='#nowhere'>2</a><a href='#here'>3</a><img src='http://example.invalid/x.png'>"
     )
     (folder / "style.css").write_text("@import url(//example.invalid/font.css)")

@@ -10,14 +10,14 @@ import (
 	_ "github.com/coredns/coredns/plugin/health"
 	_ "github.com/coredns/coredns/plugin/hosts"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
-	_ "github.com/coredns/coredns/plugin/loop"
 	_ "github.com/coredns/coredns/plugin/ready"
 	_ "github.com/coredns/coredns/plugin/reload"
 	_ "github.com/coredns/coredns/plugin/template"
 )
 
 func runCoreDNS() {
-	// The order is CoreDNS's own (plugin.cfg): a request passes the plugins in it.
-	dnsserver.Directives = []string{"reload", "errors", "health", "ready", "cache", "template", "loop", "hosts", "kubernetes"}
+	// A request passes the plugins in this order. CoreDNS' own has template before kubernetes; here it comes last,
+	// to say "no such name" to whatever nothing before it knew.
+	dnsserver.Directives = []string{"reload", "errors", "health", "ready", "cache", "hosts", "kubernetes", "template"}
 	coremain.Run()
 }

@@ -1,0 +1,72 @@
+"""The applications of the course: each function fills one image's build context from upstream's sources and the registries.
+
+All take the same arguments: `istio`, the sources of Istio's module; `context`, a new folder; `say` and `log` as in
+`contained.run`, whose `BuildError` they pass on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from .contained import Say, run
+
+FOLDER = Path(__file__).parent / "images"
+SOURCES = "samples/bookinfo/src"
+
+# The build arguments that make three services of one build, as in upstream's docker-bake.hcl.
+REVIEWS_VERSIONS = {
+    "v1": {"service_version": "v1"},
+    "v2": {"service_version": "v2", "enable_ratings": "true"},
+    "v3": {"service_version": "v3", "enable_ratings": "true", "star_color": "red"},
+}
+
+
+def productpage(istio: Path, context: Path, say: Say, log: Path) -> None:
+    """The page, with the packages of upstream's hash-pinned requirements for the Python of the image (Debian 12's 3.11)."""
+    source = istio / SOURCES / "productpage"
+    shutil.copy(source / "productpage.py", context)
+    for folder in ("templates", "static"):
+        shutil.copytree(source / folder, context / folder)
+    say("installing productpage's Python packages")
+    command = [
+        sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--no-compile",
+        "--python-version", "3.11", "--target", context / "packages", "--requirement", source / "requirements.txt",
+    ]  # fmt: skip
+    run(command, log, say, as_user=True)
+
+
+def details(istio: Path, context: Path, say: Say, log: Path) -> None:
+    """One Ruby file; webrick, all that upstream's Gemfile asks for, comes with the base image."""
+    shutil.copy(istio / SOURCES / "details/details.rb", context)
+
+
+def ratings(istio: Path, context: Path, say: Say, log: Path) -> None:
+    """The service and the modules of upstream's package.json, at the versions and hashes of the lock file beside the Containerfile.
+
+    When upstream's package.json changes, ``npm ci`` refuses the lock; a new one is made in a folder with that package.json
+    by ``npm install --package-lock-only --omit-lockfile-registry-resolved``.
+    """
+    for file in (istio / SOURCES / "ratings/package.json", istio / SOURCES / "ratings/ratings.js", FOLDER / "ratings/package-lock.json"):
+        shutil.copy(file, context)
+    say("installing ratings' Node modules")
+    run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], log, say, cwd=context, as_user=True)
+
+
+def reviews(istio: Path, context: Path, say: Say, log: Path) -> None:
+    """The compiled application on the part of Open Liberty that upstream's unmodified server.xml asks for."""
+    source, out = istio / SOURCES / "reviews", context / "build"
+    say("fetching Open Liberty and compiling reviews")
+    maven = ["mvn", "--batch-mode", "--no-transfer-progress", "--file", FOLDER / "reviews/pom.xml", f"-Dreviews={source}", f"-Dout={out}"]
+    run([*maven, "compiler:compile", "war:war", "dependency:unpack"], log, say, as_user=True)
+    server = out / "wlp/usr/servers/defaultServer"
+    (server / "apps").mkdir(parents=True)
+    shutil.copy(out / "reviews-application-1.0.war", server / "apps")
+    shutil.copy(source / "reviews-wlpcfg/servers/LibertyProjectServer/server.xml", server)
+    shutil.copy(FOLDER / "reviews/jvm.options", server)
+    say("packaging the two features of Open Liberty that reviews uses")
+    archive = out / "liberty.tar.gz"
+    run([out / "wlp/bin/server", "package", "defaultServer", "--include=minify", f"--archive={archive}"], log, say)
+    run(["tar", "--extract", "--file", archive, "--directory", context], log, say)
+    shutil.rmtree(out)

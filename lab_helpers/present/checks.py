@@ -1,0 +1,97 @@
+"""Checks: a learner's live state in, a sentence out; what is wrong is named, and why is hinted at.
+
+A chapter's checks are functions in ``checks_NN.py`` beside this file, each registered under its number. A check returns
+the sentence that is true if all is well, and raises `wrong` otherwise.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lab_helpers.core.errors import LabError
+
+
+class CheckError(LabError):
+    """A check found a wrong answer."""
+
+
+@dataclass(frozen=True)
+class _Check:
+    title: str
+    judge: Callable[..., str]
+
+
+_checks: dict[str, _Check] = {}
+
+
+def register(number: str, title: str) -> Callable:
+    """Make a function the check `number`, such as ``"04.2"``; `title` says what it judges."""
+
+    def add(judge: Callable[..., str]) -> Callable[..., str]:
+        _checks[number] = _Check(title, judge)
+        return judge
+
+    return add
+
+
+def check(number: str, *state, **answers) -> None:
+    """Judge a step of a chapter by its live state, and print the verdict.
+
+    Parameters
+    ----------
+    number : str
+        ``"NN.k"``: chapter and step.
+    *state, **answers
+        What that check looks at: the lab, what was observed, a learner's own answer.
+
+    Raises
+    ------
+    CheckError
+        The state is not as it should be: what is wrong, and a hint.
+    LabError
+        There is no such check, or it was given something else than it looks at.
+    """
+    found = _find(number)
+    try:
+        sentence = found.judge(*state, **answers)
+    except CheckError as error:
+        raise CheckError(f"✘ {number} {found.title}: {error.what}", error.do) from None
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise LabError(
+            f"Check {number} was not given what it looks at: {error}.", f"It judges: {found.title}."
+        ) from None
+    print(f"✔ {number} {found.title}: {sentence}")
+
+
+def wrong(what: str, hint: str) -> CheckError:
+    """The error that a check raises: what is wrong, and a hint that does not give the answer away."""
+    return CheckError(what, hint)
+
+
+def numbers(chapter: str) -> list[str]:
+    """Numbers of all checks of chapter ``"NN"``, in order."""
+    _load(chapter)
+    return sorted(each for each in _checks if each.startswith(f"{chapter}."))
+
+
+def _find(number: str) -> _Check:
+    if not re.fullmatch(r"\d\d\.\d+", str(number)):
+        raise LabError(f"{number!r} is not the number of a check.", 'Numbers look like "04.2": chapter, dot, step.')
+    known = numbers(number[:2])
+    if number not in known:
+        raise LabError(f"There is no check {number}.", f"Chapter {number[:2]} has {', '.join(known) or 'none'}.")
+    return _checks[number]
+
+
+def _load(chapter: str) -> None:
+    name = f"lab_helpers.present.checks_{chapter}"
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise

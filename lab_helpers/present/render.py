@@ -1,0 +1,98 @@
+"""How a notebook shows what `mesh` returns: a command with its output, what an apply did, a page as a browser shows it.
+
+The HTML takes its colours from the page around it (``currentColor``), so that it reads in light and in dark, and needs no
+script and no network, so that the static site shows what the notebook showed.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from importlib.resources import files
+
+from lab_helpers.core.errors import LabError
+from lab_helpers.mesh.apply import Outcome
+from lab_helpers.mesh.checkpoint import Checkpoint
+from lab_helpers.mesh.commands import Output
+from lab_helpers.mesh.gateway import Page
+
+FAINT = "color-mix(in srgb, currentColor 25%, transparent)"
+BLOCK = f"border-left: 3px solid {FAINT}; padding: 0 0 0 .8em; margin: .3em 0"
+PRE = "margin: .2em 0; padding: 0; border: 0; background: none; color: inherit; font-size: .85em; line-height: 1.35; overflow-x: auto"
+SIGNS = {"created": "+", "configured": "~", "deleted": "−", "absent": "·", "unchanged": "·", "replaced": "~"}
+PAGE_STYLE = files("lab_helpers.present").joinpath("bookinfo.css")
+
+
+def register() -> None:
+    """Have IPython, if it runs, show the types of `mesh` by the functions below, and a `LabError` by its two sentences."""
+    try:
+        shell = get_ipython()
+    except NameError:
+        return
+    formatter = shell.display_formatter.formatters["text/html"]
+    for kind, show in ((Output, output), (Outcome, outcome), (Checkpoint, checkpoint), (Page, page)):
+        formatter.for_type(kind, show)
+        shell.display_formatter.formatters["text/plain"].for_type(kind, _plain)
+
+
+def output(result: Output) -> str:
+    """A command line and what it printed, as HTML."""
+    return _block(result.command, result.stdout)
+
+
+def outcome(result: Outcome) -> str:
+    """What an apply or delete did to each object, as HTML; the diffs fold out."""
+    changes = "".join(_change(change) for change in result.changes)
+    effect = f'<div style="font-size: .85em; opacity: .75">{escape(result.effect)}</div>' if result.effect else ""
+    return _block(result.command, "", changes + effect)
+
+
+def checkpoint(result: Checkpoint) -> str:
+    """The changes that led to a chapter's start, as HTML."""
+    changes = "".join(_change(change) for change in result.changes) or "<div>Nothing had to be changed.</div>"
+    warnings = "".join(f"<div>⚠ {escape(each)}</div>" for each in result.warnings)
+    head = f"namespace <code>{escape(result.namespace)}</code> is at the start of <code>{escape(result.chapter)}</code>"
+    return f'<div style="{BLOCK}">{head}{changes}{warnings}</div>'
+
+
+def page(result: Page) -> str:
+    """A page of Bookinfo as a browser shows it, as HTML: in a frame that runs no script and loads nothing."""
+    body = re.search(r"<body[^>]*>(.*)</body>", result.text, re.DOTALL)
+    content = re.sub(r"<(script|dialog|nav)\b.*?</\1>|<img[^>]*>|<title>.*?</title>", "", body.group(1) if body else result.text, flags=re.DOTALL)
+    style = PAGE_STYLE.read_text() if result.headers.get("content-type", "").startswith("text/html") else ""
+    document = (
+        f"<!doctype html><meta charset=utf-8><style>{style}</style>{content if content.strip() else '(no content)'}"
+    )
+    frame = f'<iframe sandbox loading="lazy" title="{escape(result.url)}" srcdoc="{escape(_shorter(document))}"'
+    frame += f' style="width: 100%; height: {_height(result)}px; border: 1px solid {FAINT}; border-radius: 4px; background: #fff"></iframe>'
+    shown = str(result).splitlines()
+    return _block(shown[0].removeprefix("$ "), shown[1], frame)
+
+
+def error(problem: LabError) -> list[str]:
+    """The lines that IPython shows for a `LabError` in place of a traceback."""
+    return [f"{type(problem).__name__}: {problem.what}", *([f"→ {problem.do}"] if problem.do else [])]
+
+
+def _height(result: Page) -> int:
+    return 330 if "<h1" in result.text else 60
+
+
+def _shorter(document: str) -> str:
+    return re.sub(r"\s+", " ", document)
+
+
+def _block(command: str, text: str, more: str = "") -> str:
+    body = f'<pre style="{PRE}">{escape(text.rstrip())}</pre>' if text.strip() else ""
+    return f'<div style="{BLOCK}"><pre style="{PRE}; opacity: .75">$ {escape(command)}</pre>{body}{more}</div>'
+
+
+def _change(change) -> str:
+    line = f"<code>{SIGNS.get(change.action, ' ')}</code> {escape(change.what)} {escape(change.action)}"
+    if not change.diff:
+        return f"<div>{line}</div>"
+    return f'<details><summary>{line}</summary><pre style="{PRE}">{escape(change.diff)}</pre></details>'
+
+
+def _plain(result, printer, cycle) -> None:
+    printer.text(str(result))
