@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Sequence
 from importlib.resources import files
@@ -14,7 +15,7 @@ from ..core.errors import ClusterError, NodeError
 from ..core.wait import wait_until
 from . import paths, pki
 from .binaries import KUBERNETES
-from .images import LAYOUT
+from .images import IMAGE_STORE, LAYOUT
 from .machine import Machine, inside
 
 
@@ -43,9 +44,27 @@ def write_kubeconfig(machine: Machine) -> None:
     paths.give_to_user(paths.KUBECONFIG)
 
 
-def import_images(machine: Machine, layout: Path = None) -> int:
-    """Load the images that the node does not have yet; returns how many."""
-    layout = layout or LAYOUT.path / "layout"
+def seed_images(machine: Machine) -> None:
+    """Give a node that has never run its images, as containerd keeps them: by hard links, since containerd never changes them."""
+    store, fresh = machine.state / "containerd", machine.state / "containerd.new"
+    if store.exists():
+        return
+    shutil.rmtree(fresh, ignore_errors=True)
+    source = IMAGE_STORE.path / "containerd"
+    linked = subprocess.run(["cp", "--archive", "--link", source, fresh], capture_output=True)
+    if linked.returncode:  # the cache is on another file system
+        shutil.rmtree(fresh, ignore_errors=True)
+        subprocess.run(["cp", "--archive", source, fresh], check=True)
+    for database in source.rglob("*.db"):  # but its databases it does change
+        copy = fresh / database.relative_to(source)
+        copy.unlink()
+        shutil.copy2(database, copy)
+    fresh.rename(store)
+
+
+def import_images(machine: Machine) -> int:
+    """Load the images that the node does not have, or has in another version; returns how many."""
+    layout = LAYOUT.path / "layout"
     index = json.loads((layout / "index.json").read_text())["manifests"]
     wanted = {m["annotations"]["io.containerd.image.name"]: m["digest"] for m in index}
     listed = subprocess.run(inside(machine, ["ctr", "--namespace", "k8s.io", "images", "list"]), capture_output=True, text=True)

@@ -13,12 +13,12 @@ from ..core.errors import ClusterError, HostError, LabError
 from . import cluster, components, istio, machine, paths, pki, store, toolchain
 from .binaries import ISTIO, ISTIO_SOURCES, KUBERNETES
 from .debian import NODE_ROOT
-from .images import LAYOUT
+from .images import IMAGE_STORE
 from .machine import Machine
 from .progress import Report
 
 MACHINE = Machine()
-PARTS = (KUBERNETES, ISTIO, ISTIO_SOURCES, NODE_ROOT, LAYOUT)
+PARTS = (KUBERNETES, ISTIO, ISTIO_SOURCES, NODE_ROOT, IMAGE_STORE)
 
 
 @contextmanager
@@ -103,13 +103,15 @@ def _start_node(report: Report) -> None:
     pki.create(MACHINE)
     cluster.write_kubeconfig(MACHINE)
     components.configure(MACHINE)
+    with report.step("lay out the images"):
+        cluster.seed_images(MACHINE)
     if machine.init_pid(MACHINE) is None:
         with report.step("boot the node"):
             machine.stop(MACHINE)  # what a boot that was killed may have left
             machine.start(MACHINE, paths.LOGS / "boot.log")
     with report.step("start etcd, containerd, the API server and the rest") as say:
         components.start(MACHINE, say)
-    with report.step("load the images"):
+    with report.step("load images that are missing"):
         cluster.import_images(MACHINE)
 
 

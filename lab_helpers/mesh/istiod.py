@@ -9,7 +9,7 @@ from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod
 
 from lab_helpers.core.errors import ClusterError
-from lab_helpers.mesh import tunnel
+from lab_helpers.mesh import channels
 
 PORT = 15014  # metrics, and the debug pages for whoever comes from the pod's own loopback
 
@@ -85,7 +85,7 @@ def pushes(lab) -> int:
     """How often istiod has computed new configuration and begun to push it, since it started."""
     total = 0
     for pod in pods(lab):
-        text = tunnel.get(lab.http, pod.metadata.namespace, pod.metadata.name, PORT, "/metrics").decode()
+        text = channels.get(lab, pod.metadata.namespace, pod.metadata.name, PORT, "/metrics").decode()
         found = re.search(r"^pilot_pushcontext_init_seconds_count(?:\{[^}]*\})? (\S+)", text, re.MULTILINE)
         total += int(float(found.group(1))) if found else 0
     return total
@@ -94,13 +94,13 @@ def pushes(lab) -> int:
 def version(lab) -> str:
     """Istio's version, by the tag of istiod's image or what istiod says of itself."""
     pod = pods(lab)[0]
-    text = tunnel.get(lab.http, pod.metadata.namespace, pod.metadata.name, PORT, "/version").decode()
+    text = channels.get(lab, pod.metadata.namespace, pod.metadata.name, PORT, "/version").decode()
     return text.split("-")[0]
 
 
 def _ask(lab, path: str) -> list:
     try:
-        return [tunnel.get_json(lab.http, pod.metadata.namespace, pod.metadata.name, PORT, path) for pod in pods(lab)]
+        return [channels.get_json(lab, pod.metadata.namespace, pod.metadata.name, PORT, path) for pod in pods(lab)]
     except ApiError as error:
         raise ClusterError(
             f"istiod could not be asked: {error.status.message}",

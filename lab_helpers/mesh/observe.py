@@ -12,7 +12,7 @@ from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod, Service
 
 from lab_helpers.core.errors import TrafficError
-from lab_helpers.mesh import gateway
+from lab_helpers.mesh import channels, gateway
 
 COLUMNS = ["version", "status", "latency_ms", "pod"]
 MESH_PATHS = {"reviews": "/reviews/0", "ratings": "/ratings/0", "details": "/details/0", "productpage": "/productpage"}
@@ -109,17 +109,13 @@ def _from_pod(lab, client: str, url: str, n: int, parallel: int, headers: dict[s
     ]
     config += [f'header = "{name}: {value}"' for name, value in headers.items()]
     config += ["parallel", "parallel-immediate", f"parallel-max = {parallel}"] if parallel > 1 else []
-    script = 'd=$(mktemp -d /answers/XXXXXX) && cd "$d" && curl --config -; echo; grep -rH podname .; cd /; rm -rf "$d"'
+    script = (
+        'd=$(mktemp -d /answers/XXXXXX) && cd "$d" && printf %s "$1" | curl --config -'
+        '; echo; grep -rH podname .; cd /; rm -rf "$d"'
+    )
     name = _client_pod(lab, client)
-    try:
-        answer = lab.client.exec(
-            name, namespace=lab.namespace, container=client, command=["sh", "-c", script], stdin="\n".join(config) + "\n",
-            stdout=True, stderr=True, timeout=60 + n / 10,
-        )  # fmt: skip
-    except (ApiError, httpx2.HTTPError) as error:
-        raise TrafficError(
-            f"Requests from pod {name} broke off ({error}).", "See whether the pod still runs, then send again."
-        ) from error
+    command = ["sh", "-c", script, "sh", "\n".join(config)]
+    answer = channels.execute(lab, name, client, command, deadline=60 + n / 10)
     lines = answer.stdout.splitlines()
     told = [json.loads(line) for line in lines if line.startswith("{")]
     bodies = dict(line.removeprefix("./").split(":", 1) for line in lines if line.startswith("./"))

@@ -7,13 +7,14 @@ from lab_helpers.core.statistics import goodness_of_fit, power, rate_interval, r
 from lab_helpers.mesh.connect import connect
 from lab_helpers.present import render
 from lab_helpers.present.checks import check
-from lab_helpers.present.pictures import plot_calls, plot_shares
+from lab_helpers.present.pictures import count, plot_calls, plot_shares
 
 render.register()
 
 __all__ = [
     "check",
     "connect",
+    "count",
     "goodness_of_fit",
     "plot_calls",
     "plot_shares",

@@ -46,11 +46,16 @@ def code(notebook: Path) -> str:
 def unused_manifests(root: Path) -> list[str]:
     """Find manifests that their chapter never names; shared ones may be named by any chapter or by the library."""
     chapters = {path.stem: code(path) for path in (root / "notebooks").glob("*.ipynb")}
-    shared = "\n".join([*chapters.values(), *(path.read_text() for path in (root / "lab_helpers").rglob("*.py"))])
-    names = [path.relative_to(root / "manifests") for path in sorted((root / "manifests").rglob("*.yaml"))]
-    text = {"shared": shared, **chapters}
-    unused = [name for name in names if str(name.with_suffix("")) not in text.get(name.parts[0], "")]
-    return [f"{name.parts[0]} does not apply manifests/{name}" for name in unused]
+    library = "\n".join(path.read_text() for path in (root / "lab_helpers").rglob("*.py"))
+    unused = []
+    for path in sorted((root / "manifests").rglob("*.yaml")):
+        name = path.relative_to(root / "manifests")
+        shared = name.parts[0] == "shared"
+        text = "\n".join([library, *chapters.values()]) if shared else chapters.get(name.parts[0], "")
+        wanted = re.escape(f"shared/{name.stem}" if shared else name.stem)
+        if not re.search(rf"(?<![\w-]){wanted}(?![\w-])", text):
+            unused.append(f"{'nobody applies' if shared else f'{name.parts[0]} does not apply'} manifests/{name}")
+    return unused
 
 
 def overreaching_notebooks(root: Path) -> list[str]:
@@ -126,13 +131,22 @@ def test_a_manifest_that_is_not_applied_is_found(course):
     (course / "manifests/shared/other.yaml").touch()
     assert unused_manifests(course) == [
         "01_one does not apply manifests/01_one/02-b.yaml",
-        "shared does not apply manifests/shared/other.yaml",
+        "nobody applies manifests/shared/other.yaml",
     ]
 
 
-def test_a_manifest_may_be_named_without_its_ending(course):
-    write(course, 'lab.apply("01_one/01-a")')
+@pytest.mark.parametrize(
+    "cell", ['lab.apply("01_one/01-a")', 'for step in ("01-a",): lab.apply(f"01_one/{step}.yaml")']
+)
+def test_a_manifest_may_be_named_in_other_ways(course, cell):
+    write(course, cell)
     assert unused_manifests(course) == []
+
+
+@pytest.mark.parametrize("cell", ['lab.apply("01_one/01-ab")', 'lab.apply("01_one/101-a.yaml")', "a"])
+def test_a_name_that_only_looks_like_it_is_another(course, cell):
+    write(course, cell)
+    assert unused_manifests(course) == ["01_one does not apply manifests/01_one/01-a.yaml"]
 
 
 @pytest.mark.parametrize(
