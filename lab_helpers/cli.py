@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -33,13 +34,20 @@ def main():
 @main.command()
 @click.option("--only", type=click.Choice(["build", "kubernetes"]), help="Stop after building, or after the bare cluster.")
 @click.option("--rebuild", multiple=True, metavar="PART", help="Build PART again even if it is in the cache.")
-def up(only, rebuild):
+@click.option("--context", metavar="NAME", help="Use the cluster of this context of your kubeconfig instead.")
+@click.option("--overlay", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="With --context: an IstioOperator file on top of the demo profile, for what your platform asks for.")  # fmt: skip
+def up(only, rebuild, context, overlay):
     """Bring the lab up, or repair it."""
-    from .embedded import lab
+    from .embedded import elsewhere, lab
     from .embedded.progress import Report
 
+    if context and (only or rebuild):
+        raise click.UsageError("--only and --rebuild are about the embedded lab; --context names another cluster.")
+    if overlay and not context:
+        raise click.UsageError("--overlay goes with --context; the embedded lab has its own.")
     with Report() as report:
-        address = lab.up(report, only, rebuild)
+        address = elsewhere.up(report, context, overlay) if context else lab.up(report, only, rebuild)
     if address:
         out.print(f"The lab is up: {address}")
 
@@ -75,6 +83,24 @@ def status(as_json):
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def doctor(as_json):
+    """Look beforehand at everything that could stop `up`; exit code 1 if anything would."""
+    from .embedded import lab
+
+    checks = lab.doctor()
+    if as_json:
+        click.echo(json.dumps([check.as_dict() for check in checks], indent=2))
+    else:
+        table = Table("", "check", "found", "needed", "what to do", box=None)
+        for check in checks:
+            mark = "[green]✓[/]" if check.well else "[red]✗[/]"
+            table.add_row(mark, check.check, check.found, check.needed, "" if check.well else check.do)
+        out.print(table)
+    sys.exit(0 if all(check.well for check in checks) else 1)
+
+
+@main.command()
 def kubeconfig():
     """Print the path of the lab's kubeconfig: export KUBECONFIG=$(meshlab kubeconfig)."""
     from .core.errors import ClusterError
@@ -96,3 +122,49 @@ def logs(component, lines):
 
     with lab.log_file(component).open(errors="replace") as file:
         click.echo("".join(deque(file, maxlen=lines)), nl=False)
+
+
+@main.command()
+@click.argument("chapter")
+def run(chapter):
+    """Bring the lab to the start of CHAPTER (NN_slug) and execute it."""
+    from . import course
+    from .embedded.progress import Report
+
+    with Report() as report, report.step(f"chapter {chapter}"):
+        target, seconds = course.run(chapter)
+    out.print(f"{chapter} ran in {seconds:.0f} s: {target.relative_to(course.ROOT)}")
+
+
+@main.command("course")
+def whole_course():
+    """Execute every chapter on the live mesh and build the site from that run."""
+    from . import course
+    from .embedded.progress import Report
+
+    with Report() as report:
+        seconds = course.run_all(report)
+    table = Table("what", "seconds", box=None)
+    for name, took in {
+        **{f"chapter {stem}": took for stem, took in seconds.items()},
+        "site": report.took["the site from that run"],
+    }.items():
+        table.add_row(name, f"{took:.1f}")
+    out.print(table)
+    out.print(f"The book of this run: file://{course.SITE}/_build/html/index.html")
+
+
+@main.command()
+def site():
+    """Build the site from the committed notebooks."""
+    from . import course
+
+    out.print(f"The book: file://{course.build_site()}")
+
+
+@main.command()
+def record():
+    """Put the outputs of the last run into the committed notebooks."""
+    from . import course
+
+    out.print(f"Recorded: {', '.join(course.record())}")

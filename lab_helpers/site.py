@@ -116,9 +116,7 @@ def runs_table(runs: Path | None) -> str:
             f"| {{doc}}`/notebooks/{stem}` | {chapter['finished']} | {chapter['seconds']:.1f} |"
             for stem, chapter in run["chapters"].items()
         ]
-        return "\n".join(
-            [f"Ran on: {run['lab']}.", "", "| chapter | finished (UTC) | seconds |", "|---|---|---:|", *rows]
-        )
+        return "\n".join([f"Ran on: {run['lab']}.", "", "| chapter | finished (UTC) | seconds |", "|---|---|---:|", *rows])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(
             f"The record of the run, {runs}, cannot be read: {error!r}.",

@@ -40,9 +40,7 @@ def find(name: str, root: Path = ROOT) -> Path:
             return path
     chapter, _, file = name.partition("/")
     if not file:
-        raise ManifestError(
-            f"There is no manifest {name!r}.", "Name it as CHAPTER/FILE.yaml, or give the path of a file of your own."
-        )
+        raise ManifestError(f"There is no manifest {name!r}.", "Name it as CHAPTER/FILE.yaml, or give the path of a file of your own.")
     chapters = sorted(path.name for path in root.glob("*/"))
     if chapter not in chapters:
         raise ManifestError(f"There is no chapter {chapter!r} among the manifests.", _nearest(chapter, chapters))
@@ -73,14 +71,17 @@ def load(name: str, root: Path = ROOT) -> list[dict]:
             f"{name} is not valid YAML{where}: {getattr(error, 'problem', None) or error}.", "Correct that line."
         ) from error
     if not documents:
-        raise ManifestError(
-            f"{name} holds no object.", "A manifest has at least one document with apiVersion, kind and metadata.name."
-        )
+        raise ManifestError(f"{name} holds no object.", "A manifest has at least one document with apiVersion, kind and metadata.name.")
     for number, document in enumerate(documents, 1):
         missing = _missing_fields(document)
         if missing:
             raise ManifestError(f"Document {number} of {name} has no {missing}.", "Every Kubernetes object needs it.")
     return documents
+
+
+def chapters(root: Path = ROOT) -> list[str]:
+    """Stems of all chapters that have manifests, in order."""
+    return sorted(path.name for path in root.glob("[0-9][0-9]_*/"))
 
 
 def chapter_manifests(stem: str, root: Path = ROOT) -> list[str]:
@@ -91,13 +92,9 @@ def chapter_manifests(stem: str, root: Path = ROOT) -> list[str]:
     ManifestError
         The chapter has no folder of manifests.
     """
-    folder = root / stem
-    if not folder.is_dir():
-        raise ManifestError(
-            f"There is no chapter {stem!r} among the manifests.",
-            _nearest(stem, sorted(p.name for p in root.glob("*/"))),
-        )
-    return [f"{stem}/{path.name}" for path in sorted(folder.glob("*.yaml"))]
+    if stem not in chapters(root):
+        raise ManifestError(f"There is no chapter {stem!r} among the manifests.", _nearest(stem, chapters(root)))
+    return [f"{stem}/{path.name}" for path in sorted((root / stem).glob("*.yaml"))]
 
 
 def in_apply_order(objects: list[dict]) -> list[dict]:

@@ -75,9 +75,7 @@ def validate_weights(weights: Mapping[str, int]) -> dict[str, int]:
                 "Istio takes whole percentages only.",
             )
         if weight < 0:
-            raise LabError(
-                f"The weight of {name} is {weight}, which is negative.", "Use 0 for a version that shall get nothing."
-            )
+            raise LabError(f"The weight of {name} is {weight}, which is negative.", "Use 0 for a version that shall get nothing.")
     total = sum(weights.values())
     if total != 100:
         listed = " + ".join(f"{weight}" for weight in weights.values())
@@ -132,9 +130,7 @@ def goodness_of_fit(counts: Mapping[str, int], expected: Mapping[str, float], al
     if degrees == 0:
         return Fit(n, 0.0, 0, 1.0, 1.0, alpha)
     seen = np.array([counts.get(name, 0) for name in possible])
-    statistic = float(
-        ((seen - n * np.array(list(possible.values()))) ** 2 / (n * np.array(list(possible.values())))).sum()
-    )
+    statistic = float(((seen - n * np.array(list(possible.values()))) ** 2 / (n * np.array(list(possible.values())))).sum())
     return Fit(
         n,
         statistic,
@@ -153,9 +149,7 @@ def power(n: int, expected: Mapping[str, float], actual: Mapping[str, float], al
     return float(stats.ncx2.sf(stats.chi2.isf(alpha, degrees), degrees, n * effect)) if effect else alpha
 
 
-def required_n(
-    expected: Mapping[str, float], actual: Mapping[str, float], alpha: float = ALPHA, wanted_power: float = 0.99
-) -> int:
+def required_n(expected: Mapping[str, float], actual: Mapping[str, float], alpha: float = ALPHA, wanted_power: float = 0.99) -> int:
     """The fewest requests with which the test finds a mesh that does `actual` with probability `wanted_power`.
 
     Raises
@@ -202,9 +196,7 @@ def quantile_interval(
     if needed is None:
         raise LabError(f"{quantile} is not a quantile.", "Give a number between 0 and 1, such as 0.95.")
     if len(values) < needed:
-        raise LabError(
-            f"{len(values)} values are too few for the {quantile:g} quantile.", f"Measure at least {needed}."
-        )
+        raise LabError(f"{len(values)} values are too few for the {quantile:g} quantile.", f"Measure at least {needed}.")
     result = stats.bootstrap(
         (np.asarray(values, float),), lambda sample, axis: np.quantile(sample, quantile, axis=axis), confidence_level=confidence,
         n_resamples=resamples, method="percentile", rng=np.random.default_rng(seed), vectorized=True, batch=200,

@@ -6,6 +6,7 @@ All take the same arguments: `istio`, the sources of Istio's module; `context`, 
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -48,7 +49,11 @@ def ratings(istio: Path, context: Path, say: Say, log: Path) -> None:
     When upstream's package.json changes, ``npm ci`` refuses the lock; a new one is made in a folder with that package.json
     by ``npm install --package-lock-only --omit-lockfile-registry-resolved``.
     """
-    for file in (istio / SOURCES / "ratings/package.json", istio / SOURCES / "ratings/ratings.js", FOLDER / "ratings/package-lock.json"):
+    for file in (
+        istio / SOURCES / "ratings/package.json",
+        istio / SOURCES / "ratings/ratings.js",
+        FOLDER / "ratings/package-lock.json",
+    ):
         shutil.copy(file, context)
     say("installing ratings' Node modules")
     run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], log, say, cwd=context, as_user=True)
@@ -58,15 +63,26 @@ def reviews(istio: Path, context: Path, say: Say, log: Path) -> None:
     """The compiled application on the part of Open Liberty that upstream's unmodified server.xml asks for."""
     source, out = istio / SOURCES / "reviews", context / "build"
     say("fetching Open Liberty and compiling reviews")
-    maven = ["mvn", "--batch-mode", "--no-transfer-progress", "--file", FOLDER / "reviews/pom.xml", f"-Dreviews={source}", f"-Dout={out}"]
+    maven = [
+        "mvn",
+        "--batch-mode",
+        "--no-transfer-progress",
+        "--file",
+        FOLDER / "reviews/pom.xml",
+        f"-Dreviews={source}",
+        f"-Dout={out}",
+    ]
     run([*maven, "compiler:compile", "war:war", "dependency:unpack"], log, say, as_user=True)
     server = out / "wlp/usr/servers/defaultServer"
     (server / "apps").mkdir(parents=True)
     shutil.copy(out / "reviews-application-1.0.war", server / "apps")
     shutil.copy(source / "reviews-wlpcfg/servers/LibertyProjectServer/server.xml", server)
-    shutil.copy(FOLDER / "reviews/jvm.options", server)
     say("packaging the two features of Open Liberty that reviews uses")
     archive = out / "liberty.tar.gz"
     run([out / "wlp/bin/server", "package", "defaultServer", "--include=minify", f"--archive={archive}"], log, say)
     run(["tar", "--extract", "--file", archive, "--directory", context], log, say)
+    # The date that files have in an image of the lab: the JVM refuses its class archive when a jar's date has changed since.
+    for file in (context / "wlp").rglob("*"):
+        os.utime(file, (0, 0))
+    shutil.copy(FOLDER / "reviews/jvm.options", context)
     shutil.rmtree(out)

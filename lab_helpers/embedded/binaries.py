@@ -41,7 +41,12 @@ def _go_install(of: dict, flags: str, directory: Path, say: Say, log: Path) -> N
 def _istio(directory: Path, say: Say, log: Path) -> None:
     istio = VERSIONS["istio"]
     package = "istio.io/istio/pkg/version"
-    stamps = {"buildVersion": istio["version"], "buildTag": istio["version"], "buildHub": istio["hub"], "buildStatus": "Clean"}
+    stamps = {
+        "buildVersion": istio["version"],
+        "buildTag": istio["version"],
+        "buildHub": istio["hub"],
+        "buildStatus": "Clean",
+    }
     flags = " ".join(["-s -w", *(f"-X {package}.{name}={value}" for name, value in stamps.items())])
     say(f"compiling Istio {istio['version']}")
     _go_install(istio, flags, directory, say, log)

@@ -75,7 +75,10 @@ def import_images(machine: Machine) -> int:
         command = ["ctr", "--namespace", "k8s.io", "images", "import", "--snapshotter", "overlayfs", "-"]
         done = subprocess.run(inside(machine, command), stdin=archive.stdout, capture_output=True, text=True)
         if archive.wait() or done.returncode:
-            raise NodeError(f"The images could not be loaded: {done.stderr.strip()[-600:]}", "`meshlab up --rebuild images` builds them again.")
+            raise NodeError(
+                f"The images could not be loaded: {done.stderr.strip()[-600:]}",
+                "`meshlab up --rebuild images` builds them again.",
+            )
     return len(missing)
 
 
@@ -133,5 +136,7 @@ def _troubles(namespace: str, **target) -> str:
         for container in pod["status"].get("containerStatuses", []) + pod["status"].get("initContainerStatuses", []):
             for state in container["state"].values():
                 if state.get("reason") not in (None, "Completed"):
-                    reasons.append(f"{pod['metadata']['name']}/{container['name']}: {state['reason']} {state.get('message', '')[:120]}".strip())
+                    reasons.append(
+                        f"{pod['metadata']['name']}/{container['name']}: {state['reason']} {state.get('message', '')[:120]}".strip()
+                    )
     return "; ".join(reasons) or "no container gives a reason"

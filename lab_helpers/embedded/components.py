@@ -148,7 +148,11 @@ def configure(machine: Machine) -> None:
     kubelet = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}, "x509": {"clientCAFile": f"{keys}/ca.crt"}},
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": f"{keys}/ca.crt"},
+        },
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": f"{keys}/kubelet.crt",
         "tlsPrivateKeyFile": f"{keys}/kubelet.key",
@@ -256,7 +260,14 @@ def launch(machine: Machine, component: Component) -> None:
     log = machine.state / "log" / f"{component.name}.log"
     log.touch(mode=0o600)
     # The shell ends at once, so the node's init becomes the component's parent and outlives this command.
-    detached = ["sh", "-c", 'log=$1; shift; exec setsid "$@" </dev/null >>"$log" 2>&1 &', "launch", log, *component.command]
+    detached = [
+        "sh",
+        "-c",
+        'log=$1; shift; exec setsid "$@" </dev/null >>"$log" 2>&1 &',
+        "launch",
+        log,
+        *component.command,
+    ]
     environment = {"PATH": f"{BINARIES}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
     subprocess.run(node.inside(machine, detached), env=environment, check=True)
 

@@ -71,8 +71,7 @@ def run(
     if process.wait() != 0:
         raise BuildError(
             f"{Path(command[0]).name} failed with exit code {process.returncode}:\n" + "\n".join(f"    {text}" for text in last),
-            "If a registry was out of reach, run the command again when it is back: what is finished is kept. "
-            f"The whole output: {log}",
+            f"If a registry was out of reach, run the command again when it is back: what is finished is kept. The whole output: {log}",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -55,7 +56,12 @@ def _context(name: str, fill, *needs: Part, inputs: tuple[Path, ...] = ()) -> Pa
 
 def _application(name: str) -> Part:
     fill = getattr(applications, name)
-    return _context(name, lambda context, say, log: fill(ISTIO_SOURCES.path, context, say, log), ISTIO_SOURCES, inputs=(Path(applications.__file__),))
+    return _context(
+        name,
+        lambda context, say, log: fill(ISTIO_SOURCES.path, context, say, log),
+        ISTIO_SOURCES,
+        inputs=(Path(applications.__file__),),
+    )
 
 
 ISTIO_TAG, HUB = VERSIONS["istio"]["version"], VERSIONS["istio"]["hub"]
@@ -81,6 +87,16 @@ IMAGES = (
     Image("docker.io/mccutchen/go-httpbin:v2.15.0", "httpbin", _context("httpbin", _files(go_httpbin=(HTTPBIN, "go-httpbin")), HTTPBIN)),
     Image("docker.io/curlimages/curl:8.16.0", "curl", _context("curl", _files())),
 )  # fmt: skip
+
+
+def descriptions() -> list[tuple[str, str, str]]:
+    """Name, source and difference from the official image of each image, by the labels of its Containerfile."""
+    rows = []
+    for image in IMAGES:
+        text = (FOLDER / image.folder / "Containerfile").read_text()
+        source, differs = (re.search(rf'{key}="((?:[^"\\\\]|\\\\.)*)"', text) for key in ("image.source", "lab.differs"))
+        rows.append((image.reference, source.group(1), differs.group(1)))
+    return rows
 
 
 def _build(directory: Path, say: Say, log: Path) -> None:

@@ -39,7 +39,15 @@ def install(overlays: Sequence[Path], say: Say, kubeconfig: Path = paths.KUBECON
     MeshError
         When istioctl refuses, with its own words.
     """
-    command = [str(ISTIO.path / "istioctl"), "install", "--skip-confirmation", "--set", "profile=demo", "--kubeconfig", str(kubeconfig)]
+    command = [
+        str(ISTIO.path / "istioctl"),
+        "install",
+        "--skip-confirmation",
+        "--set",
+        "profile=demo",
+        "--kubeconfig",
+        str(kubeconfig),
+    ]
     command += ["--context", context] if context else []
     for overlay in overlays:
         command += ["--filename", str(overlay)]
@@ -50,7 +58,10 @@ def install(overlays: Sequence[Path], say: Say, kubeconfig: Path = paths.KUBECON
             lines.append(line.strip())
             say(line.strip())
     if process.wait():
-        raise MeshError("istioctl install failed: " + "\n    ".join(lines[-6:]), "Run `meshlab up` again; if it fails again, `meshlab status`.")
+        raise MeshError(
+            "istioctl install failed: " + "\n    ".join(lines[-6:]),
+            "Run `meshlab up` again; if it fails again, `meshlab status`.",
+        )
 
 
 def deploy_bookinfo(**target) -> None:
@@ -58,7 +69,16 @@ def deploy_bookinfo(**target) -> None:
     samples = ISTIO_SOURCES.path / "samples/bookinfo"
     kubectl("label", "namespace", NAMESPACE, "istio-injection=enabled", "--overwrite", **target)
     for file in ("platform/kube/bookinfo.yaml", "networking/bookinfo-gateway.yaml"):
-        apply = ("apply", "--namespace", NAMESPACE, "--server-side", "--force-conflicts", "--field-manager", "meshlab", "--filename")
+        apply = (
+            "apply",
+            "--namespace",
+            NAMESPACE,
+            "--server-side",
+            "--force-conflicts",
+            "--field-manager",
+            "meshlab",
+            "--filename",
+        )
         kubectl(*apply, samples / file, **target)
 
 
@@ -104,7 +124,14 @@ def wait_page(url: str, seconds: float = 90) -> float:
         seen = f"HTTP {status}"
         return status == 200
 
-    wait_until(answers, f"a 200 from {url}/productpage", seconds, late=lambda: seen, error=MeshError, do="See `meshlab status`.")
+    wait_until(
+        answers,
+        f"a 200 from {url}/productpage",
+        seconds,
+        late=lambda: seen,
+        error=MeshError,
+        do="See `meshlab status`.",
+    )
     return time.time()
 
 

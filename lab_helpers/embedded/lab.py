@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import ClusterError, HostError, LabError
-from . import cluster, components, istio, machine, paths, pki, store, toolchain
+from . import cluster, components, host, istio, lock, machine, paths, pki, store, toolchain
 from .binaries import ISTIO, ISTIO_SOURCES, KUBERNETES
 from .debian import NODE_ROOT
 from .images import IMAGE_STORE
@@ -19,31 +17,6 @@ from .progress import Report
 
 MACHINE = Machine()
 PARTS = (KUBERNETES, ISTIO, ISTIO_SOURCES, NODE_ROOT, IMAGE_STORE)
-
-
-@contextmanager
-def exclusive() -> Iterator[None]:
-    """Hold the lab's lock: one `up` or `down` at a time on a machine.
-
-    Raises
-    ------
-    HostError
-        When another process holds it, naming that process.
-    """
-    paths.LOCK.parent.mkdir(parents=True, exist_ok=True)
-    with paths.LOCK.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            raise HostError(
-                f"Another meshlab command (process {holder}) is working on the lab.", "Wait until it has ended, then try again."
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
 
 
 def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> str:
@@ -67,7 +40,8 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> 
     LabError
         Naming what did not come up, and why.
     """
-    with exclusive():
+    with lock.exclusive(lock.LAB), lock.exclusive(lock.CACHE):
+        host.require(MACHINE, built=all(part.ready for part in PARTS))
         toolchain.install_packages(report)
         store.clean()
         store.forget(PARTS, rebuild)
@@ -133,7 +107,9 @@ def _mesh(report: Report) -> str:
 
 def down(report: Report) -> None:
     """Take the lab down: no process, mount, network link, namespace, cgroup or state of it is left. The caches stay."""
-    with exclusive():
+    if os.geteuid() != 0:
+        raise HostError("Only root can take the lab down.", "Run it with sudo: sudo meshlab down")
+    with lock.exclusive(lock.LAB):
         with report.step("stop the node and everything in it"):
             machine.stop(MACHINE)
         with report.step("delete its state"):
@@ -152,7 +128,15 @@ def status() -> dict:
     """
     if machine.init_pid(MACHINE) is None:
         problem = "The embedded lab is not running: `meshlab up` starts it."
-        return {"running": False, "well": False, "url": None, "memory_mib": 0.0, "components": {}, "workloads": {}, "problems": [problem]}
+        return {
+            "running": False,
+            "well": False,
+            "url": None,
+            "memory_mib": 0.0,
+            "components": {},
+            "workloads": {},
+            "problems": [problem],
+        }
     alive = components.running(MACHINE)
     state, problems, workloads, url = {}, [], {}, None
     for component in components.components(MACHINE):
@@ -182,7 +166,9 @@ def status() -> dict:
 def _workloads() -> dict[str, str]:
     """Every Deployment as "namespace/name" → "well", or how many of its replicas are available."""
     try:
-        listed = json.loads(cluster.kubectl("get", "deployments", "--all-namespaces", "--output", "json", "--request-timeout", "5s"))["items"]
+        listed = json.loads(cluster.kubectl("get", "deployments", "--all-namespaces", "--output", "json", "--request-timeout", "5s"))[
+            "items"
+        ]
     except ClusterError as error:
         raise ClusterError(f"The API server does not answer: {error.what}", "`meshlab up` repairs it.") from error
     found = {}
@@ -191,6 +177,11 @@ def _workloads() -> dict[str, str]:
         wanted, ready = deployment["spec"].get("replicas", 1), deployment.get("status", {}).get("availableReplicas", 0)
         found[name] = "well" if ready >= wanted else f"{ready} of {wanted} replicas available"
     return found
+
+
+def doctor() -> list[host.Check]:
+    """Everything that could stop `up`, looked at beforehand."""
+    return host.checks(MACHINE, built=all(part.ready for part in PARTS))
 
 
 def log_file(component: str) -> Path:

@@ -142,7 +142,20 @@ def start(machine: Machine, log: Path) -> None:
         "NAME": machine.name,
         "ADDRESS": machine.address,
     }
-    unshare = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc", "sh", "-c", BOOT]
+    unshare = [
+        "unshare",
+        "--mount",
+        "--net",
+        "--pid",
+        "--uts",
+        "--ipc",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "sh",
+        "-c",
+        BOOT,
+    ]
     # The process writes its own id before it makes anything, so that a boot that is killed here can still be found.
     held = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(machine.pid_file), *unshare]
     with log.open("w") as out:
@@ -150,7 +163,10 @@ def start(machine: Machine, log: Path) -> None:
 
     def init() -> int | None:
         if holder.poll() is not None:
-            raise NodeError(f"The node did not boot: {log.read_text().strip()[-600:]}", "Run `meshlab doctor`: it names what this kernel lacks.")
+            raise NodeError(
+                f"The node did not boot: {log.read_text().strip()[-600:]}",
+                "Run `meshlab doctor`: it names what this kernel lacks.",
+            )
         return next((child.pid for child in holder.children() if child.name() == "tini"), None)
 
     pid = wait_until(init, "the node's init", seconds=20)
@@ -160,7 +176,10 @@ def start(machine: Machine, log: Path) -> None:
     script = NETWORK.format(address=machine.address, host_address=machine.host_address, services=machine.services)
     done = subprocess.run(_enter(pid, ["sh", "-c", script]), capture_output=True, text=True)
     if done.returncode:
-        raise NodeError(f"The node's network could not be set up: {done.stderr.strip()}", "Run `meshlab doctor`, then `meshlab up` again.")
+        raise NodeError(
+            f"The node's network could not be set up: {done.stderr.strip()}",
+            "Run `meshlab doctor`, then `meshlab up` again.",
+        )
 
 
 def stop(machine: Machine) -> None:
@@ -220,7 +239,11 @@ def _cgroups() -> list[Path]:
     """The lab's cgroup in every hierarchy (cgroup v1), or its one cgroup (v2)."""
     if (CGROUP_ROOT / "cgroup.controllers").exists():
         return [CGROUP_ROOT / CGROUP]
-    return [path / CGROUP for path in sorted(CGROUP_ROOT.iterdir()) if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists()]
+    return [
+        path / CGROUP
+        for path in sorted(CGROUP_ROOT.iterdir())
+        if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists()
+    ]
 
 
 def _make_cgroups() -> None:
@@ -258,4 +281,7 @@ def forget(machine: Machine) -> None:
 def _host(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise HostError(f"`{' '.join(command)}` failed: {done.stderr.strip()}", "Run `meshlab doctor`: it looks for what is in the way.")
+        raise HostError(
+            f"`{' '.join(command)}` failed: {done.stderr.strip()}",
+            "Run `meshlab doctor`: it looks for what is in the way.",
+        )

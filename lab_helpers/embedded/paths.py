@@ -17,7 +17,6 @@ KUBECONFIG = HOME / ".kube" / "meshlab"
 # Short, because a Unix socket's path may not be longer than 107 bytes.
 STATE = Path("/var/lib/meshlab")
 LOGS = STATE / "log"
-LOCK = Path("/run/lock/meshlab.lock")
 
 
 def give_to_user(*paths: Path) -> None:

@@ -56,7 +56,10 @@ def create(machine: Machine) -> None:
         write_private(pki / f"{name}.crt", b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
         write_private(pki / f"{name}.key", certificate.private_key_pem.bytes())
     signer = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    write_private(pki / "service-accounts.key", signer.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+    write_private(
+        pki / "service-accounts.key",
+        signer.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+    )
     public = signer.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (pki / "service-accounts.pub").write_bytes(public)
     (pki / "complete").touch()
@@ -64,6 +67,7 @@ def create(machine: Machine) -> None:
 
 def kubeconfig(machine: Machine, user: str) -> dict:
     """A kubeconfig, as a mapping, that holds its certificates itself, for the user of the certificate named `user`."""
+
     def data(name: str) -> str:
         return base64.b64encode((folder(machine) / name).read_bytes()).decode()
 

@@ -29,7 +29,12 @@ class Report:
     took: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self):
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("[dim]{task.fields[line]}"))
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[line]}"),
+        )
         self._progress = Progress(*columns, console=self.console, transient=True, disable=not sys.stderr.isatty())
         self._lock = threading.Lock()
 

@@ -55,7 +55,18 @@ def _go_on_path() -> str | None:
 
 def pip_install(requirement: str, target: Path, say: contained.Say, log: Path) -> None:
     """Unpack a wheel from PyPI, without its dependencies, into `target`."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", target, requirement]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-compile",
+        "--target",
+        target,
+        requirement,
+    ]
     contained.run(command, log, say, as_user=True)
 
 

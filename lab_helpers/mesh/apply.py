@@ -64,8 +64,8 @@ class Outcome:
         return f"in effect on all {self.proxies} proxies after {self.seconds:.2f} s" if self.proxies else ""
 
 
-def apply(lab, name: str) -> Outcome:
-    """Server-side apply a manifest and wait: for its Deployments to roll out, for every proxy to run its configuration.
+def apply(lab, *names: str) -> Outcome:
+    """Server-side apply manifests and wait: for Deployments to roll out, for every proxy to run the configuration.
 
     Raises
     ------
@@ -74,22 +74,22 @@ def apply(lab, name: str) -> Outcome:
     MeshError
         The mesh did not follow in time; names what lags.
     """
-    return write(lab, load(name), f"kubectl apply --server-side -f {_shown(name)}")
+    return write(lab, _load(names), f"kubectl apply --server-side {_files(names)}")
 
 
-def delete(lab, name: str) -> Outcome:
-    """Delete the objects of a manifest, last first, and wait until they are gone and every proxy has forgotten them."""
-    return erase(lab, load(name), f"kubectl delete --ignore-not-found -f {_shown(name)}")
+def delete(lab, *names: str) -> Outcome:
+    """Delete the objects of manifests, last first, and wait until they are gone and every proxy has forgotten them."""
+    return erase(lab, _load(names), f"kubectl delete --ignore-not-found {_files(names)}")
 
 
-def diff(lab, name: str) -> Outcome:
+def diff(lab, *names: str) -> Outcome:
     """Say what `apply` would change, by a dry run on the API server; nothing is changed."""
     changes = []
-    for document in in_apply_order(load(name)):
+    for document in in_apply_order(_load(names)):
         with objects.sentences(title(document)):
             old = objects.read(lab.client, document, lab.namespace)
         changes.append(_change(document, old, objects.write(lab.client, document, lab.namespace, dry_run=True)))
-    return Outcome(f"kubectl diff --server-side -f {_shown(name)}", changes)
+    return Outcome(f"kubectl diff --server-side {_files(names)}", changes)
 
 
 def erase(lab, documents: list[dict], command: str = "") -> Outcome:
@@ -167,5 +167,10 @@ def _still(lab, document: dict) -> bool:
     return now is not None and now["metadata"]["uid"] == document["metadata"]["uid"]
 
 
-def _shown(name: str) -> str:
-    return name if name.endswith((".yaml", ".yml")) or "/" not in name else f"{name}.yaml"
+def _load(names: tuple[str, ...]) -> list[dict]:
+    return [document for name in names for document in load(name)]
+
+
+def _files(names: tuple[str, ...]) -> str:
+    shown = [name if name.endswith((".yaml", ".yml")) or "/" not in name else f"{name}.yaml" for name in names]
+    return " ".join(f"-f {name}" for name in shown)

@@ -25,11 +25,7 @@ def calls(lab) -> pd.DataFrame:
     """
     pods = [pod for pod in lab.client.list(Pod, namespace="*") if pod.status.podIP]
     # A pod on the host's network shares its address with others; the mesh never routes to one.
-    workloads = {
-        pod.status.podIP: _workload(pod)
-        for pod in pods
-        if pod.metadata.namespace == lab.namespace and not pod.spec.hostNetwork
-    }
+    workloads = {pod.status.podIP: _workload(pod) for pod in pods if pod.metadata.namespace == lab.namespace and not pod.spec.hostNetwork}
     ready = converge.running(lab)
     sources = [pod for pod in pods if f"{pod.metadata.name}.{pod.metadata.namespace}" in ready and _counts(lab, pod)]
 
@@ -49,11 +45,7 @@ def calls(lab) -> pd.DataFrame:
     with ThreadPoolExecutor(4) as pool:
         rows = [row for found in pool.map(edges, sources) for row in found]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    return (
-        table.groupby(["source", "destination"], as_index=False)
-        .sum()
-        .sort_values("requests", ascending=False, ignore_index=True)
-    )
+    return table.groupby(["source", "destination"], as_index=False).sum().sort_values("requests", ascending=False, ignore_index=True)
 
 
 def _counts(lab, pod: Pod) -> bool:

@@ -14,13 +14,11 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 from lightkube.resources.core_v1 import Namespace, Pod, Service, ServiceAccount
 
-from lab_helpers.core.manifests import ROOT, chapter_manifests, load, title
+from lab_helpers.core.manifests import chapter_manifests, load, title
 from lab_helpers.mesh import apply, converge, objects, rollout
 
 CLIENT = ("shared/client.yaml",)
-BOOKINFO = tuple(
-    f"04_bookinfo/{name}.yaml" for name in ("01-productpage", "02-gateway", "03-details", "04-reviews", "05-ratings")
-)
+BOOKINFO = tuple(f"04_bookinfo/{name}.yaml" for name in ("01-productpage", "02-gateway", "03-details", "04-reviews", "05-ratings"))
 # Chapters that begin with less than a running Bookinfo; all others begin with it.
 STARTS = {"04_bookinfo": ("shared/client.yaml", "shared/plain-client.yaml")}
 LABELS = {"istio-injection": "enabled"}
@@ -69,8 +67,7 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
     MeshError
         Something did not start; names it.
     """
-    if not (ROOT / chapter).is_dir():
-        chapter_manifests(chapter)  # raises, naming the nearest
+    chapter_manifests(chapter)  # raises if there is no such chapter, naming the nearest
     wanted = [document for name in STARTS.get(chapter, (*CLIENT, *BOOKINFO)) for document in load(name)]
     changes = [*_namespace(lab), *apply.erase(lab, _foreign(lab, wanted)).changes]
     changes += _exactly(lab, wanted)
@@ -99,19 +96,13 @@ def _namespace(lab) -> list[apply.Change]:
     if not patch:
         return []
     lab.client.patch(Namespace, lab.namespace, {"metadata": {"labels": patch}})
-    return [
-        apply.Change(
-            f"Namespace {lab.namespace}", "configured", "\n".join(f"{key}: {value}" for key, value in patch.items())
-        )
-    ]
+    return [apply.Change(f"Namespace {lab.namespace}", "configured", "\n".join(f"{key}: {value}" for key, value in patch.items()))]
 
 
 def _foreign(lab, wanted: list[dict]) -> list[dict]:
     """Everything in the namespace that the chapter does not start with: Istio's configuration, and the course's own workloads."""
     kept = {(each["kind"], each["metadata"]["name"]) for each in wanted}
-    found = [
-        each for kind in objects.istio_kinds(lab.client) for each in lab.client.list(kind, namespace=lab.namespace)
-    ]
+    found = [each for kind in objects.istio_kinds(lab.client) for each in lab.client.list(kind, namespace=lab.namespace)]
     for kind in (Deployment, Service, ServiceAccount, HorizontalPodAutoscaler):
         found += [each for each in lab.client.list(kind, namespace=lab.namespace) if _ours(each)]
     documents = [objects.as_dict(each) for each in found]
@@ -142,6 +133,9 @@ def _edited(lab, document: dict) -> bool:
 
 def _substance(document: dict) -> dict:
     spec = {key: value for key, value in document.get("spec", {}).items() if key not in ("clusterIP", "clusterIPs")}
+    annotations = spec.get("template", {}).get("metadata", {}).get("annotations")
+    if annotations:  # a restart by hand leaves a note there and changes nothing else
+        annotations.pop("kubectl.kubernetes.io/restartedAt", None)
     return {"spec": spec, "labels": document["metadata"].get("labels")}
 
 
@@ -156,9 +150,7 @@ def _sidecars(lab) -> list[apply.Change]:
     for pod in wrong:
         lab.client.delete(Pod, pod.metadata.name, namespace=lab.namespace)
     if wrong:
-        rollout.complete(
-            lab, [each.metadata.name for each in lab.client.list(Deployment, namespace=lab.namespace) if _ours(each)]
-        )
+        rollout.complete(lab, [each.metadata.name for each in lab.client.list(Deployment, namespace=lab.namespace) if _ours(each)])
     return [apply.Change(f"Pod {pod.metadata.name}", "replaced") for pod in wrong]
 
 

@@ -72,9 +72,7 @@ def run(lab, line: str, deadline: float = 60.0, stdin: str | None = None) -> Out
             input=stdin,
         )
     except subprocess.TimeoutExpired as error:
-        raise CommandError(
-            f"{line} did not end within {deadline:g} s.", "Give it a longer deadline, or ask for less."
-        ) from error
+        raise CommandError(f"{line} did not end within {deadline:g} s.", "Give it a longer deadline, or ask for less.") from error
     if done.returncode:
         raise CommandError(
             f"{line} ended with exit code {done.returncode}: {(done.stderr or done.stdout).strip()}",
@@ -93,9 +91,7 @@ def find(name: str, folder: str | os.PathLike = "") -> str:
     """
     found = shutil.which(name, path=str(folder)) or shutil.which(name)
     if not found:
-        raise CommandError(
-            f"{name} is not installed.", "meshlab up brings it; for another cluster, install it and put it on PATH."
-        )
+        raise CommandError(f"{name} is not installed.", "meshlab up brings it; for another cluster, install it and put it on PATH.")
     return found
 
 

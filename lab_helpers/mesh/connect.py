@@ -47,18 +47,12 @@ def connect(context: str | None = None, namespace: str = "default", quiet: bool 
     )  # the one place outside the command line that knows the embedded lab
 
     own = os.environ.get("KUBECONFIG")
-    files = (
-        [Path(each) for each in own.split(os.pathsep) if each]
-        if own
-        else [KUBECONFIG, Path.home() / ".kube" / "config"]
-    )
+    files = [Path(each) for each in own.split(os.pathsep) if each] if own else [KUBECONFIG, Path.home() / ".kube" / "config"]
     path, config = _choose(files, context, "KUBECONFIG" if own else "")
     lab = Lab(config, path, namespace, BIN if path == KUBECONFIG else "")
     kubernetes, istio, proxies = _ask(lab)
     if not quiet:
-        print(
-            f"Connected to {lab.context}: Kubernetes {kubernetes}, Istio {istio}, {proxies} proxies; working in namespace {namespace}."
-        )
+        print(f"Connected to {lab.context}: Kubernetes {kubernetes}, Istio {istio}, {proxies} proxies; working in namespace {namespace}.")
     return lab
 
 
@@ -66,33 +60,25 @@ def _choose(files: list[Path], context: str | None, variable: str) -> tuple[Path
     there = {path: _read(path) for path in files if path.is_file()}
     if not there:
         if variable:
-            raise ClusterError(
-                f"${variable} names {', '.join(map(str, files))}, which does not exist.", "Correct or unset it."
-            )
+            raise ClusterError(f"${variable} names {', '.join(map(str, files))}, which does not exist.", "Correct or unset it.")
         raise ClusterError("There is no cluster to connect to: no kubeconfig was found.", UP)
     for path, config in there.items():
         if context in config.contexts or (context is None and config.current_context):
             try:
                 return path, config.get(context)
             except (ConfigError, KeyError) as error:
-                raise ClusterError(
-                    f"{path} is not complete: {error} is missing.", "Fetch the kubeconfig anew."
-                ) from error
+                raise ClusterError(f"{path} is not complete: {error} is missing.", "Fetch the kubeconfig anew.") from error
     known = ", ".join(sorted({name for config in there.values() for name in config.contexts})) or "none"
     if context:
         raise ClusterError(f"No kubeconfig has a context {context!r}.", f"Known: {known}.")
-    raise ClusterError(
-        "The kubeconfig has no current context.", f"Choose one with connect(context=...). Known: {known}."
-    )
+    raise ClusterError("The kubeconfig has no current context.", f"Choose one with connect(context=...). Known: {known}.")
 
 
 def _read(path: Path) -> KubeConfig:
     try:
         return KubeConfig.from_file(path)
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ClusterError(
-            f"{path} is not a kubeconfig ({type(error).__name__}: {error}).", "Fetch it anew."
-        ) from error
+        raise ClusterError(f"{path} is not a kubeconfig ({type(error).__name__}: {error}).", "Fetch it anew.") from error
 
 
 def _ask(lab: Lab) -> tuple[str, str, int]:
@@ -113,6 +99,4 @@ def _ask(lab: Lab) -> tuple[str, str, int]:
                 f"{where} is not the one that the kubeconfig was made for (its certificate differs).",
                 f"Stale kubeconfig. {UP}",
             ) from error
-        raise ClusterError(
-            f"{where} does not answer ({error or type(error).__name__}).", f"It may be down. {UP}"
-        ) from error
+        raise ClusterError(f"{where} does not answer ({error or type(error).__name__}).", f"It may be down. {UP}") from error

@@ -77,21 +77,15 @@ def settled(lab, deadline: float = DEADLINE) -> int:
     def late() -> list[str]:
         nonlocal previous, count
         proxies = {str(each): each for each in istiod.proxies(lab)}
-        refused = [
-            f"{name} refused {kind}: {why}" for name, each in proxies.items() for kind, why in each.errors.items()
-        ]
+        refused = [f"{name} refused {kind}: {why}" for name, each in proxies.items() for kind, why in each.errors.items()]
         if refused:
-            raise MeshError(
-                f"A proxy did not take the configuration: {'; '.join(refused)}", "Undo the last change, or correct it."
-            )
+            raise MeshError(f"A proxy did not take the configuration: {'; '.join(refused)}", "Undo the last change, or correct it.")
         lagging = [f"{name} lacks {', '.join(each.behind)}" for name, each in proxies.items() if each.behind]
         nonces, count = {name: each.sent for name, each in proxies.items()}, len(proxies)
         if lagging or nonces != previous:
             previous = nonces
             meshed = running(lab) if lagging else {}
-            return [each for each in lagging if not meshed or each.split(" lacks")[0] in meshed] or [
-                "still being sent configuration"
-            ]
+            return [each for each in lagging if not meshed or each.split(" lacks")[0] in meshed] or ["still being sent configuration"]
         return [f"{name} is not connected to istiod" for name in running(lab) - set(proxies)]
 
     wait.until(
@@ -105,11 +99,7 @@ def settled(lab, deadline: float = DEADLINE) -> int:
 
 def running(lab, namespace: str = "*") -> set[str]:
     """Names (``pod.namespace``) of the ready pods that have a proxy and are not on their way out."""
-    return {
-        f"{pod.metadata.name}.{pod.metadata.namespace}"
-        for pod in lab.client.list(Pod, namespace=namespace)
-        if _meshed(pod)
-    }
+    return {f"{pod.metadata.name}.{pod.metadata.namespace}" for pod in lab.client.list(Pod, namespace=namespace) if _meshed(pod)}
 
 
 def has_proxy(pod: Pod) -> bool:
@@ -127,9 +117,5 @@ def _unknown(store: dict, written: list[dict], deleted: list[dict]) -> list[str]
     def version(each: dict) -> str:
         return store.get((each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]), "")
 
-    late = [
-        f"{each['kind']} {each['metadata']['name']}"
-        for each in written
-        if version(each) != each["metadata"]["resourceVersion"]
-    ]
+    late = [f"{each['kind']} {each['metadata']['name']}" for each in written if version(each) != each["metadata"]["resourceVersion"]]
     return late + [f"{each['kind']} {each['metadata']['name']} (deleted)" for each in deleted if version(each)]

@@ -41,7 +41,7 @@ class Page:
         return found.group(1) if found else "none"
 
     def __str__(self) -> str:
-        shown = f", reviews by {self.reviews_version} with {self.stars} stars" if self.reviews_pod else ""
+        shown = f", reviews by {self.reviews_version}, {self.stars.replace('none', 'no')} stars" if self.reviews_pod else ""
         return f"$ curl {self.url}\n{self.status}{shown}"
 
 
@@ -67,9 +67,7 @@ def url(lab) -> str:
         return f"http://{each.ip or each.hostname}:{port.port}"
     if not port.nodePort:
         do = 'kubectl patch service istio-ingressgateway -n istio-system -p \'{"spec": {"type": "NodePort"}}\''
-        raise ClusterError(
-            f"Service {service.metadata.name} is of type {service.spec.type} and cannot be reached from here.", do
-        )
+        raise ClusterError(f"Service {service.metadata.name} is of type {service.spec.type} and cannot be reached from here.", do)
     addresses = {each.type: each.address for node in lab.client.list(Node) for each in node.status.addresses or []}
     return f"http://{addresses.get('ExternalIP') or addresses['InternalIP']}:{port.nodePort}"
 
@@ -94,10 +92,7 @@ def page(lab, path: str = "/productpage", headers: dict[str, str] | None = None)
 
 def versions(lab) -> dict[str, str]:
     """Label ``version`` of every pod in the lab's namespace, by the pod's name."""
-    return {
-        pod.metadata.name: (pod.metadata.labels or {}).get("version", "")
-        for pod in lab.client.list(Pod, namespace=lab.namespace)
-    }
+    return {pod.metadata.name: (pod.metadata.labels or {}).get("version", "") for pod in lab.client.list(Pod, namespace=lab.namespace)}
 
 
 def unreachable(address: str, error: Exception) -> TrafficError:

@@ -51,9 +51,7 @@ def pods(lab) -> list[Pod]:
     ClusterError
         There is none: Istio is not installed, or not up.
     """
-    found = [
-        pod for pod in lab.client.list(Pod, namespace="*", labels={"app": "istiod"}) if pod.status.phase == "Running"
-    ]
+    found = [pod for pod in lab.client.list(Pod, namespace="*", labels={"app": "istiod"}) if pod.status.phase == "Running"]
     if not found:
         raise ClusterError(
             "No istiod runs in this cluster, so there is no mesh.",
@@ -72,13 +70,8 @@ def holds(lab) -> dict[tuple[str, str, str], str]:
 
     With several istiods, an object counts with a version only if all of them hold that version.
     """
-    stores = [
-        {_key(each): each["metadata"].get("resourceVersion", "") for each in answer}
-        for answer in _ask(lab, "/debug/configz")
-    ]
-    return {
-        key: version for key, version in stores[0].items() if all(store.get(key) == version for store in stores[1:])
-    }
+    stores = [{_key(each): each["metadata"].get("resourceVersion", "") for each in answer} for answer in _ask(lab, "/debug/configz")]
+    return {key: version for key, version in stores[0].items() if all(store.get(key) == version for store in stores[1:])}
 
 
 def pushes(lab) -> int:

@@ -42,11 +42,11 @@ class Lab:
 
     @cached_property
     def outside(self) -> httpx2.Client:
-        """HTTP as a user outside the cluster speaks it: no credentials, no proxy of this machine, and no connection that
-        is kept, because one that outlives a change of the gateway's listener still follows the old rules."""
-        return httpx2.Client(
-            trust_env=False, timeout=15, limits=httpx2.Limits(max_connections=50, max_keepalive_connections=0)
-        )
+        """HTTP as a user outside the cluster speaks it: without credentials and without a proxy of this machine.
+
+        No connection is kept: one that outlives a change of the gateway's listener still follows the old rules.
+        """
+        return httpx2.Client(trust_env=False, timeout=15, limits=httpx2.Limits(max_connections=50, max_keepalive_connections=0))
 
     @property
     def url(self) -> str:
@@ -57,17 +57,17 @@ class Lab:
         """Bring the namespace from any state to the start of `chapter`; see `checkpoint.checkpoint`."""
         return checkpoint.checkpoint(self, chapter)
 
-    def apply(self, manifest: str) -> apply.Outcome:
-        """Apply a manifest and return when the mesh runs it; see `apply.apply`."""
-        return apply.apply(self, manifest)
+    def apply(self, *manifests: str) -> apply.Outcome:
+        """Apply manifests and return when the mesh runs it; see `apply.apply`."""
+        return apply.apply(self, *manifests)
 
-    def delete(self, manifest: str) -> apply.Outcome:
-        """Delete what a manifest made and return when the mesh has forgotten it; see `apply.delete`."""
-        return apply.delete(self, manifest)
+    def delete(self, *manifests: str) -> apply.Outcome:
+        """Delete what manifests made and return when the mesh has forgotten it; see `apply.delete`."""
+        return apply.delete(self, *manifests)
 
-    def diff(self, manifest: str) -> apply.Outcome:
+    def diff(self, *manifests: str) -> apply.Outcome:
         """What `apply` would change; see `apply.diff`."""
-        return apply.diff(self, manifest)
+        return apply.diff(self, *manifests)
 
     def run(self, line: str, deadline: float = 60.0) -> commands.Output:
         """Run one kubectl, istioctl or curl command; see `commands.run`."""

@@ -73,9 +73,7 @@ def istio_kinds(client) -> list[type]:
     load_in_cluster_generic_resources(client)
     kinds = []
     for crd in client.list(CustomResourceDefinition):
-        if crd.spec.scope == "Namespaced" and (
-            crd.spec.group.endswith("istio.io") or crd.spec.group == "gateway.networking.k8s.io"
-        ):
+        if crd.spec.scope == "Namespaced" and (crd.spec.group.endswith("istio.io") or crd.spec.group == "gateway.networking.k8s.io"):
             version = next(each.name for each in crd.spec.versions if each.storage)
             kinds.append(get_generic_resource(f"{crd.spec.group}/{version}", crd.spec.names.kind))
     return kinds
@@ -118,11 +116,7 @@ def remove(client, document: dict, namespace: str) -> bool:
 
 def as_dict(found) -> dict:
     """What lightkube returned, as the plain dict that the API server sent."""
-    return (
-        codecs.from_dict(found.to_dict()).to_dict()
-        if not isinstance(found, dict)
-        else {**found, "metadata": found.metadata.to_dict()}
-    )
+    return codecs.from_dict(found.to_dict()).to_dict() if not isinstance(found, dict) else {**found, "metadata": found.metadata.to_dict()}
 
 
 def _where(resource: type, document: dict, namespace: str) -> dict:

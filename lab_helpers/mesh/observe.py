@@ -67,13 +67,9 @@ def observe(
         No path known, the client pod missing, or not a single request answered.
     """
     if not 1 <= n <= MOST or not 1 <= parallel <= 50:
-        raise TrafficError(
-            f"n = {n}, parallel = {parallel} is out of range.", f"n may be 1 to {MOST:,}, parallel 1 to 50."
-        )
+        raise TrafficError(f"n = {n}, parallel = {parallel} is out of range.", f"n may be 1 to {MOST:,}, parallel 1 to 50.")
     if via not in (*CLIENTS, "gateway"):
-        raise TrafficError(
-            f"There is no way {via!r} into the mesh.", f"Use one of: {', '.join((*CLIENTS, 'gateway'))}."
-        )
+        raise TrafficError(f"There is no way {via!r} into the mesh.", f"Use one of: {', '.join((*CLIENTS, 'gateway'))}.")
     path = path or (GATEWAY_PATHS if via == "gateway" else MESH_PATHS).get(service)
     if path is None:
         raise TrafficError(f"What to ask {service} for is not known.", "Give a path, such as path='/'.")
@@ -81,13 +77,9 @@ def observe(
     if via == "gateway":
         rows = _through_gateway(lab, n, path, parallel, headers or {})
     else:
-        rows = _from_pod(
-            lab, CLIENTS[via], f"http://{service}:{found.spec.ports[0].port}{path}", n, parallel, headers or {}
-        )
+        rows = _from_pod(lab, CLIENTS[via], f"http://{service}:{found.spec.ports[0].port}{path}", n, parallel, headers or {})
     if not any(row["status"] for row in rows):
-        raise TrafficError(
-            f"None of {n} requests to {service}{path} was answered.", f"See whether {service} runs: kubectl get pods."
-        )
+        raise TrafficError(f"None of {n} requests to {service}{path} was answered.", f"See whether {service} runs: kubectl get pods.")
     labels = gateway.versions(lab)
     only = _only_pod(lab, found)
     for row in rows:
@@ -109,10 +101,7 @@ def _from_pod(lab, client: str, url: str, n: int, parallel: int, headers: dict[s
     ]
     config += [f'header = "{name}: {value}"' for name, value in headers.items()]
     config += ["parallel", "parallel-immediate", f"parallel-max = {parallel}"] if parallel > 1 else []
-    script = (
-        'd=$(mktemp -d /answers/XXXXXX) && cd "$d" && printf %s "$1" | curl --config -'
-        '; echo; grep -rH podname .; cd /; rm -rf "$d"'
-    )
+    script = 'd=$(mktemp -d /answers/XXXXXX) && cd "$d" && printf %s "$1" | curl --config -; echo; grep -rH podname .; cd /; rm -rf "$d"'
     name = _client_pod(lab, client)
     command = ["sh", "-c", script, "sh", "\n".join(config)]
     answer = channels.execute(lab, name, client, command, deadline=60 + n / 10)
@@ -155,16 +144,8 @@ def _told_pod(body: str) -> str | None:
 
 
 def _client_pod(lab, app: str) -> str:
-    pods = [
-        pod
-        for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": app})
-        if not pod.metadata.deletionTimestamp
-    ]
-    ready = [
-        pod
-        for pod in pods
-        if any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or [])
-    ]
+    pods = [pod for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": app}) if not pod.metadata.deletionTimestamp]
+    ready = [pod for pod in pods if any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or [])]
     if not ready:
         raise TrafficError(
             f"There is no ready pod {app!r} in namespace {lab.namespace} to send from.",
@@ -177,15 +158,11 @@ def _service(lab, name: str) -> Service:
     try:
         return lab.client.get(Service, name, namespace=lab.namespace)
     except ApiError as error:
-        raise TrafficError(
-            f"Namespace {lab.namespace} has no Service {name!r}.", "kubectl get services lists them."
-        ) from error
+        raise TrafficError(f"Namespace {lab.namespace} has no Service {name!r}.", "kubectl get services lists them.") from error
 
 
 def _only_pod(lab, service: Service) -> str | None:
     pods = [
-        pod
-        for pod in lab.client.list(Pod, namespace=lab.namespace, labels=service.spec.selector)
-        if not pod.metadata.deletionTimestamp
+        pod for pod in lab.client.list(Pod, namespace=lab.namespace, labels=service.spec.selector) if not pod.metadata.deletionTimestamp
     ]
     return pods[0].metadata.name if len(pods) == 1 else None

@@ -43,26 +43,18 @@ def reachable(lab, deployments: list[str], deadline: float = 30.0) -> None:
 
     def missing(pod: str) -> list[str]:
         known = envoy.endpoints(lab, pod, list(wanted))
-        return [
-            f"{pod} knows {len(known[name])} of {len(wanted[name])} pods of {name}"
-            for name in known
-            if known[name] != wanted[name]
-        ]
+        return [f"{pod} knows {len(known[name])} of {len(wanted[name])} pods of {name}" for name in known if known[name] != wanted[name]]
 
     def late() -> list[str]:
         with ThreadPoolExecutor(4) as pool:
             return [each for found in pool.map(missing, settled) for each in found]
 
-    wait.until(
-        late, "Proxies do not know the new pods", "See istioctl proxy-config endpoints POD.", deadline, every=0.1
-    )
+    wait.until(late, "Proxies do not know the new pods", "See istioctl proxy-config endpoints POD.", deadline, every=0.1)
 
 
 def _endpoints(lab, deployments: list[str]) -> dict[str, set[str]]:
     """Addresses of the ready pods behind each Service that selects one of `deployments`."""
-    labels = [
-        lab.client.get(Deployment, name, namespace=lab.namespace).spec.template.metadata.labels for name in deployments
-    ]
+    labels = [lab.client.get(Deployment, name, namespace=lab.namespace).spec.template.metadata.labels for name in deployments]
     services = [
         service.metadata.name
         for service in lab.client.list(Service, namespace=lab.namespace)
@@ -72,9 +64,7 @@ def _endpoints(lab, deployments: list[str]) -> dict[str, set[str]]:
     for slice_ in lab.client.list(EndpointSlice, namespace=lab.namespace):
         service = slice_.metadata.labels.get("kubernetes.io/service-name")
         if service in addresses:
-            addresses[service] |= {
-                address for each in slice_.endpoints or [] if each.conditions.ready for address in each.addresses
-            }
+            addresses[service] |= {address for each in slice_.endpoints or [] if each.conditions.ready for address in each.addresses}
     return addresses
 
 
@@ -88,11 +78,7 @@ def _done(deployment: Deployment) -> bool:
 
 def _why(lab, deployment: Deployment) -> str:
     failure = next(
-        (
-            each
-            for each in deployment.status.conditions or []
-            if each.type == "ReplicaFailure" and each.status == "True"
-        ),
+        (each for each in deployment.status.conditions or [] if each.type == "ReplicaFailure" and each.status == "True"),
         None,
     )
     if failure:
@@ -101,15 +87,9 @@ def _why(lab, deployment: Deployment) -> str:
     for pod in lab.client.list(Pod, namespace=lab.namespace, labels=deployment.spec.selector.matchLabels):
         states = [*(pod.status.initContainerStatuses or []), *(pod.status.containerStatuses or [])]
         waiting = [
-            f"{each.name}: {each.state.waiting.reason} {each.state.waiting.message or ''}".strip()
-            for each in states
-            if each.state.waiting
+            f"{each.name}: {each.state.waiting.reason} {each.state.waiting.message or ''}".strip() for each in states if each.state.waiting
         ]
-        unscheduled = [
-            each.message
-            for each in pod.status.conditions or []
-            if each.type == "PodScheduled" and each.status == "False"
-        ]
+        unscheduled = [each.message for each in pod.status.conditions or [] if each.type == "PodScheduled" and each.status == "False"]
         reasons += unscheduled or waiting
     return f"waits ({'; '.join(dict.fromkeys(reasons)) or 'its pods are not ready yet'})"
 
@@ -125,6 +105,4 @@ def require(lab, names: list[str]) -> None:
     found = {each.metadata.name: each for each in lab.client.list(Deployment, namespace=lab.namespace)}
     missing = [name for name in names if name not in found or not _done(found[name])]
     if missing:
-        raise MeshError(
-            f"Not running in namespace {lab.namespace}: {', '.join(missing)}.", "lab.checkpoint(...) brings them back."
-        )
+        raise MeshError(f"Not running in namespace {lab.namespace}: {', '.join(missing)}.", "lab.checkpoint(...) brings them back.")

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable
 from lab_helpers.core.errors import MeshError
 
 
-def until(
-    late: Callable[[], Iterable[str]], what: str, do: str, deadline: float, every: float = 0.02, error: type = MeshError
-) -> float:
+def until(late: Callable[[], Iterable[str]], what: str, do: str, deadline: float, every: float = 0.02, error: type = MeshError) -> float:
     """Wait until `late` names nobody.
 
     Parameters

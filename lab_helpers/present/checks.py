@@ -62,9 +62,7 @@ def check(number: str, *state, **answers) -> None:
     except TypeError as error:
         if "argument" not in str(error):
             raise
-        raise LabError(
-            f"Check {number} was not given what it looks at: {error}.", f"It judges: {found.title}."
-        ) from None
+        raise LabError(f"Check {number} was not given what it looks at: {error}.", f"It judges: {found.title}.") from None
     print(f"✔ {number} {found.title}: {sentence}")
 
 

@@ -50,12 +50,8 @@ def bookinfo_runs(lab) -> str:
             raise wrong(f"{', '.join(waiting)} is not ready", "kubectl describe pod says what it waits for.")
         missing = versions - {(pod.metadata.labels or {}).get("version") for pod in selected}
         if missing:
-            raise wrong(
-                f"Service {name} has no pod with label version={min(missing)}", "Look at kubectl get deployments."
-            )
-    return (
-        f"{len(VERSIONS)} Services, {sum(map(len, VERSIONS.values()))} workloads, all ready and each with its sidecar."
-    )
+            raise wrong(f"Service {name} has no pod with label version={min(missing)}", "Look at kubectl get deployments.")
+    return f"{len(VERSIONS)} Services, {sum(map(len, VERSIONS.values()))} workloads, all ready and each with its sidecar."
 
 
 @register("04.2", "The page in its three faces")
@@ -64,9 +60,7 @@ def three_faces(pages) -> str:
     seen = {page.reviews_version: page.stars for page in pages if page.status == 200}
     missing = sorted(set(STARS) - set(seen))
     if missing:
-        raise wrong(
-            f"no page shows the reviews of {', '.join(missing)}", "Ask for more pages, or see whether its pod runs."
-        )
+        raise wrong(f"no page shows the reviews of {', '.join(missing)}", "Ask for more pages, or see whether its pod runs.")
     for version, stars in STARS.items():
         if seen[version] != stars:
             raise wrong(
@@ -106,9 +100,7 @@ def equal_thirds(seen: pd.DataFrame) -> str:
             "See kubectl get pods.",
         )
     if len(seen) < needed:
-        raise wrong(
-            f"{len(seen)} requests are too few to tell", f"Finding a version that gets half of them takes {needed}."
-        )
+        raise wrong(f"{len(seen)} requests are too few to tell", f"Finding a version that gets half of them takes {needed}.")
     fit = goodness_of_fit(count(seen), THIRDS)
     if not fit.passed:
         raise wrong(
@@ -124,9 +116,7 @@ def round_robin(lab) -> str:
     kind = objects.resource_of(lab.client, {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"})
     rules = [objects.as_dict(each) for each in lab.client.list(kind, namespace=lab.namespace)]
     if not rules:
-        raise wrong(
-            "there is no DestinationRule in the namespace", "Apply one; kubectl explain destinationrule.spec helps."
-        )
+        raise wrong("there is no DestinationRule in the namespace", "Apply one; kubectl explain destinationrule.spec helps.")
     names = {"reviews", f"reviews.{lab.namespace}", f"reviews.{lab.namespace}.svc.cluster.local"}
     rule = next((each for each in rules if each["spec"]["host"] in names), None)
     if rule is None:

@@ -1,7 +1,7 @@
 """Plots: a table in, a picture out, no cluster.
 
-Drawn by matplotlib as SVG that is put into the page itself: a few kilobytes, no script, no network, sharp at any size, and
-its text takes the colour of the page around it, in light and in dark. (Plotly would carry 4 MB of script in every notebook.)
+Drawn by matplotlib as SVG that becomes part of the page: a few kilobytes, no script, no network, sharp at any size, and
+its text takes the colour of the page around it, in light and in dark. (Plotly carries 4 MB of script into a notebook.)
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lab_helpers.core.statistics import rate_interval
 # Blue and orange are told apart by everyone, and show on white as well as on black.
 SEEN, WANTED = "#4d8fdb", "#e8833a"
 INK = "#010203"  # stands for currentColor, which matplotlib does not know
+UNIT = (1.95, 0.75)  # inches a column and a row of the call graph
 STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "meshlab", "font.family": "sans-serif", "font.size": 10, "text.color": INK,
     "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
@@ -41,13 +42,9 @@ class Picture:
     def __init__(self, figure: Figure, caption: str):
         drawing = io.StringIO()
         with matplotlib.rc_context(STYLE):
-            figure.savefig(
-                drawing, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Creator": None}
-            )
+            figure.savefig(drawing, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Creator": None})
         svg = drawing.getvalue()
-        svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL).replace(
-            INK, "currentColor"
-        )
+        svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL).replace(INK, "currentColor")
         svg = re.sub(r'<svg [^>]*?width="([\d.]+)pt"', _sized, svg, count=1)
         self.svg, self.caption = svg, caption
 
@@ -58,9 +55,7 @@ class Picture:
         return self.caption
 
 
-def plot_shares(
-    seen: pd.DataFrame | Mapping[str, int], expected: Mapping[str, float], confidence: float = 0.99
-) -> Picture:
+def plot_shares(seen: pd.DataFrame | Mapping[str, int], expected: Mapping[str, float], confidence: float = 0.99) -> Picture:
     """Draw the share of requests that each version answered, with its interval, beside the share it should have.
 
     Parameters
@@ -80,9 +75,7 @@ def plot_shares(
     counts = count(seen)
     n, total = sum(counts.values()), sum(expected.values())
     if not n or not total:
-        raise LabError(
-            "There is nothing to plot: no request was answered.", "Send some traffic first: lab.observe(...)."
-        )
+        raise LabError("There is nothing to plot: no request was answered.", "Send some traffic first: lab.observe(...).")
     names = sorted({*counts, *expected})
     shares = [100 * counts.get(name, 0) / n for name in names]
     wanted = [100 * expected.get(name, 0) / total for name in names]
@@ -114,9 +107,7 @@ def plot_shares(
         axes.set_xlim(0, max(100 * high for _, high in limits) * 1.05)
         axes.invert_yaxis()
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
-    told = ", ".join(
-        f"{name} {share:.1f} % (expected {want:.1f} %)" for name, share, want in zip(names, shares, wanted)
-    )
+    told = ", ".join(f"{name} {share:.1f} % (expected {want:.1f} %)" for name, share, want in zip(names, shares, wanted))
     return Picture(figure, f"Shares of {n:,} requests: {told}.")
 
 
@@ -137,29 +128,32 @@ def plot_calls(calls: pd.DataFrame) -> Picture:
     if not edges:
         raise LabError("There is nothing to draw: no proxy has counted a call.", "Send some traffic first: lab.page().")
     columns = _columns(edges)
-    places = {
-        name: (column, -row + (len(names) - 1) / 2)
-        for column, names in enumerate(columns)
-        for row, name in enumerate(names)
-    }
+    places = {name: (column, -row + (len(names) - 1) / 2) for column, names in enumerate(columns) for row, name in enumerate(names)}
     tallest = max(len(names) for names in columns)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(1.95 * len(columns), 0.75 * tallest))
+        figure = Figure(figsize=(UNIT[0] * len(columns), UNIT[1] * tallest))
         axes = figure.subplots()
         axes.set(xlim=(-0.45, len(columns) - 0.55), ylim=(-tallest / 2, tallest / 2))
         axes.axis("off")
         for name, (x, y) in places.items():
-            axes.add_patch(FancyBboxPatch((x - 0.31, y - 0.2), 0.62, 0.4, "round,pad=0.02", fc="none", ec=SEEN, lw=1.5))
+            axes.add_patch(FancyBboxPatch((x - 0.33, y - 0.2), 0.66, 0.4, "round,pad=0.02", fc="none", ec=SEEN, lw=1.5))
             axes.text(x, y, name, ha="center", va="center", fontsize=9)
         for source, destination, requests in edges:
             (x, y), (to_x, to_y) = places[source], places[destination]
-            axes.annotate(
-                "", (to_x - 0.34, to_y), (x + 0.34, y), arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1}
-            )
-            axes.text((x + to_x) / 2, (y + to_y) / 2 + 0.1, f"{requests:,}", ha="center", fontsize=8, color=WANTED)
-    return Picture(
-        figure, "Calls: " + ", ".join(f"{each.source} → {each.destination} ({each.requests:,})" for each in edges) + "."
-    )
+            start, end = (x + 0.35, y), (to_x - 0.35, to_y)
+            middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+            axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1})
+            label = {"textcoords": "offset points", "ha": "center", "va": "center", "fontsize": 8, "color": WANTED}
+            axes.annotate(f"{requests:,}", middle, _beside(end[0] - start[0], end[1] - start[1]), **label)
+    told = ", ".join(f"{each.source} → {each.destination} ({each.requests:,})" for each in edges)
+    return Picture(figure, f"Calls: {told}.")
+
+
+def _beside(dx: float, dy: float) -> tuple[float, float]:
+    """A point ten points to the upper side of an arrow that runs by `dx`, `dy` columns and rows."""
+    x, y = dx * UNIT[0], dy * UNIT[1]
+    length = (x * x + y * y) ** 0.5 or 1
+    return -10 * y / length, 10 * x / length
 
 
 def count(seen: pd.DataFrame | Mapping[str, int]) -> dict[str, int]:
@@ -181,6 +175,4 @@ def _columns(edges: list) -> list[list[str]]:
 
 def _sized(found: re.Match) -> str:
     width = float(found.group(1))
-    return re.sub(
-        r'width="[\d.]+pt"', f'width="{width * 4 / 3:.0f}" style="max-width: 100%; height: auto"', found.group(0)
-    )
+    return re.sub(r'width="[\d.]+pt"', f'width="{width * 4 / 3:.0f}" style="max-width: 100%; height: auto"', found.group(0))

@@ -1,4 +1,4 @@
-"""Make an executed notebook fit to be committed: what differs from run to run and says nothing about the mesh is taken out."""
+"""Make an executed notebook fit to be committed: what only tells of the run, and not of the mesh, is taken out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOTEBOOK_NOTES = ("papermill", "widgets", "signature")
 
 
 def normalise(source: Path, target: Path | None = None) -> Path:
-    """Strip times, run ids and machine details from the notebook `source` and write it to `target` (default: in place).
+    """Strip times, run ids and machine details from the notebook `source`; write it to `target`, by default in place.
 
     Outputs stay as they are. Cell ids become ``NN-k``, so that a second run changes no line but the outputs that differ.
 

@@ -1,7 +1,7 @@
-"""How a notebook shows what `mesh` returns: a command with its output, what an apply did, a page as a browser shows it.
+"""How a notebook shows what `mesh` returns: a command with its output, what an apply did, a page as in a browser.
 
-The HTML takes its colours from the page around it (``currentColor``), so that it reads in light and in dark, and needs no
-script and no network, so that the static site shows what the notebook showed.
+The HTML takes its colours from the page around it (``currentColor``), so that it reads in light and in dark, and needs
+no script and no network, so that the static site shows what the notebook showed.
 """
 
 from __future__ import annotations
@@ -17,18 +17,23 @@ from lab_helpers.mesh.commands import Output
 from lab_helpers.mesh.gateway import Page
 
 FAINT = "color-mix(in srgb, currentColor 25%, transparent)"
-BLOCK = f"border-left: 3px solid {FAINT}; padding: 0 0 0 .8em; margin: .3em 0"
-PRE = "margin: .2em 0; padding: 0; border: 0; background: none; color: inherit; font-size: .85em; line-height: 1.35; overflow-x: auto"
+BLOCK = f"border-left: 3px solid {FAINT}; padding: 0 0 0 .8em; margin: .3em 0; font-size: .95em"
+PRE = (
+    "margin: .2em 0; padding: 0; border: 0; background: none; color: inherit; overflow-x: auto; "
+    "font: .85em/1.35 ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+)
 SIGNS = {"created": "+", "configured": "~", "deleted": "−", "absent": "·", "unchanged": "·", "replaced": "~"}
+UNSHOWN = r"<(script|dialog|nav)\b.*?</\1>|<img[^>]*>|<title>.*?</title>"
 PAGE_STYLE = files("lab_helpers.present").joinpath("bookinfo.css")
 
 
 def register() -> None:
-    """Have IPython, if it runs, show the types of `mesh` by the functions below, and a `LabError` by its two sentences."""
+    """Have IPython, if it runs, show the types of `mesh` and a `LabError` by the functions below."""
     try:
         shell = get_ipython()
     except NameError:
         return
+    LabError._render_traceback_ = error
     formatter = shell.display_formatter.formatters["text/html"]
     for kind, show in ((Output, output), (Outcome, outcome), (Checkpoint, checkpoint), (Page, page)):
         formatter.for_type(kind, show)
@@ -49,7 +54,10 @@ def outcome(result: Outcome) -> str:
 
 def checkpoint(result: Checkpoint) -> str:
     """The changes that led to a chapter's start, as HTML."""
-    changes = "".join(_change(change) for change in result.changes) or "<div>Nothing had to be changed.</div>"
+    actions = dict.fromkeys(change.action for change in result.changes)
+    together = {action: [change.what for change in result.changes if change.action == action] for action in actions}
+    lines = [f"<b>{action}</b> {escape(', '.join(names))}" for action, names in together.items()]
+    changes = "".join(f"<div>{line}</div>" for line in lines or ["Nothing had to be changed."])
     warnings = "".join(f"<div>⚠ {escape(each)}</div>" for each in result.warnings)
     head = f"namespace <code>{escape(result.namespace)}</code> is at the start of <code>{escape(result.chapter)}</code>"
     return f'<div style="{BLOCK}">{head}{changes}{warnings}</div>'
@@ -58,24 +66,23 @@ def checkpoint(result: Checkpoint) -> str:
 def page(result: Page) -> str:
     """A page of Bookinfo as a browser shows it, as HTML: in a frame that runs no script and loads nothing."""
     body = re.search(r"<body[^>]*>(.*)</body>", result.text, re.DOTALL)
-    content = re.sub(r"<(script|dialog|nav)\b.*?</\1>|<img[^>]*>|<title>.*?</title>", "", body.group(1) if body else result.text, flags=re.DOTALL)
+    content = re.sub(UNSHOWN, "", body.group(1) if body else result.text, flags=re.DOTALL)
     style = PAGE_STYLE.read_text() if result.headers.get("content-type", "").startswith("text/html") else ""
-    document = (
-        f"<!doctype html><meta charset=utf-8><style>{style}</style>{content if content.strip() else '(no content)'}"
-    )
+    document = f"<!doctype html><meta charset=utf-8><style>{style}</style>{content if content.strip() else '(no content)'}"
     frame = f'<iframe sandbox loading="lazy" title="{escape(result.url)}" srcdoc="{escape(_shorter(document))}"'
-    frame += f' style="width: 100%; height: {_height(result)}px; border: 1px solid {FAINT}; border-radius: 4px; background: #fff"></iframe>'
+    look = f"width: 100%; height: {_height(result)}px; border: 1px solid {FAINT}; border-radius: 4px; background: #fff"
+    frame += f' style="{look}"></iframe>'
     shown = str(result).splitlines()
     return _block(shown[0].removeprefix("$ "), shown[1], frame)
 
 
 def error(problem: LabError) -> list[str]:
-    """The lines that IPython shows for a `LabError` in place of a traceback."""
+    """The lines that IPython shows for a `LabError`: its two sentences, and no traceback through our own code."""
     return [f"{type(problem).__name__}: {problem.what}", *([f"→ {problem.do}"] if problem.do else [])]
 
 
 def _height(result: Page) -> int:
-    return 330 if "<h1" in result.text else 60
+    return 290 if result.reviews_pod else 170 if "<h1" in result.text else 60
 
 
 def _shorter(document: str) -> str:

@@ -18,9 +18,7 @@ def book(tmp_path, monkeypatch):
     (root / "book" / "_static").mkdir(parents=True)
     (root / "notebooks").mkdir()
     (root / "_config.yml").write_text("title: Small\nonly_build_toc_files: true\nexecute: {execute_notebooks: 'off'}\n")
-    (root / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/intro\nparts: [{caption: C, chapters: [{file: notebooks/01_one}]}]\n"
-    )
+    (root / "_toc.yml").write_text("format: jb-book\nroot: book/intro\nparts: [{caption: C, chapters: [{file: notebooks/01_one}]}]\n")
     (root / "book" / "intro.md").write_text("# Hello\n")
     write(root, [new_markdown_cell("# One")])
     monkeypatch.setattr(site, "ROOT", root)
@@ -83,9 +81,7 @@ def test_what_papermill_notes_of_the_machine_is_dropped(book, tmp_path):
 
 def test_the_runs_are_a_table(tmp_path):
     runs = tmp_path / "runs.json"
-    runs.write_text(
-        '{"lab": "Kubernetes 1.2", "chapters": {"01_one": {"finished": "2026-01-02 03:04:05", "seconds": 6.78}}}'
-    )
+    runs.write_text('{"lab": "Kubernetes 1.2", "chapters": {"01_one": {"finished": "2026-01-02 03:04:05", "seconds": 6.78}}}')
     table = site.runs_table(runs)
     assert "Ran on: Kubernetes 1.2." in table
     assert "| {doc}`/notebooks/01_one` | 2026-01-02 03:04:05 | 6.8 |" in table

@@ -29,11 +29,7 @@ LOADED = {
 def title(site: Path, page: str) -> str:
     """Return the first heading in the source that `page` was built from."""
     source = site / "_sources" / f"{page}.ipynb"
-    text = (
-        nbformat.read(source, as_version=4).cells[0].source
-        if source.exists()
-        else source.with_suffix(".md").read_text()
-    )
+    text = nbformat.read(source, as_version=4).cells[0].source if source.exists() else source.with_suffix(".md").read_text()
     return re.search(r"^# (.+)$", text, re.M)[1].replace("`", "").replace("'", "’")
 
 

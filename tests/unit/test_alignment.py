@@ -62,9 +62,7 @@ def overreaching_notebooks(root: Path) -> list[str]:
     """Find notebooks that hold YAML of their own, or know how the embedded lab is made."""
     rules = {r"apiVersion\s*:": "holds YAML of its own", r"lab_helpers\.embedded|import\s+embedded": "imports embedded"}
     chapters = {path.name: code(path) for path in sorted((root / "notebooks").glob("*.ipynb"))}
-    return [
-        f"{name} {wrong}" for name, text in chapters.items() for rule, wrong in rules.items() if re.search(rule, text)
-    ]
+    return [f"{name} {wrong}" for name, text in chapters.items() for rule, wrong in rules.items() if re.search(rule, text)]
 
 
 @pytest.mark.parametrize("rule", [misaligned, unused_manifests, overreaching_notebooks], ids=lambda rule: rule.__name__)
@@ -135,9 +133,7 @@ def test_a_manifest_that_is_not_applied_is_found(course):
     ]
 
 
-@pytest.mark.parametrize(
-    "cell", ['lab.apply("01_one/01-a")', 'for step in ("01-a",): lab.apply(f"01_one/{step}.yaml")']
-)
+@pytest.mark.parametrize("cell", ['lab.apply("01_one/01-a")', 'for step in ("01-a",): lab.apply(f"01_one/{step}.yaml")'])
 def test_a_manifest_may_be_named_in_other_ways(course, cell):
     write(course, cell)
     assert unused_manifests(course) == []

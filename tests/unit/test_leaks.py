@@ -40,9 +40,7 @@ SECRETS = {
 
 def committed(root: Path) -> Iterator[tuple[str, str]]:
     """Yield name and text of each text file that is tracked, or would be after ``git add``."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=root, check=True, capture_output=True, text=True
-    )
+    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=root, check=True, capture_output=True, text=True)
     for name in filter(None, listed.stdout.split("\0")):
         try:
             yield name, (root / name).read_text()

@@ -111,7 +111,13 @@ def test_what_istiod_does_not_hold_yet_is_named():
 
 
 def test_a_change_is_what_a_person_changed():
-    old = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "resourceVersion": "1"}, "spec": {"x": 1}, "status": {"y": 1}}
+    old = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "a", "resourceVersion": "1"},
+        "spec": {"x": 1},
+        "status": {"y": 1},
+    }
     new = {**old, "metadata": {"name": "a", "resourceVersion": "2"}, "status": {"y": 2}}
     assert apply._change(old, None, new).action == "created" and apply._change(old, old, new).action == "unchanged"
     change = apply._change(old, old, {**new, "spec": {"x": 2}})

@@ -31,7 +31,10 @@ def seen(v1, v2, v3, status=200):
 
 
 def calls(edges=CALLS):
-    return pd.DataFrame([(source, destination, 7) for source, destination in sorted(edges)], columns=["source", "destination", "requests"])
+    return pd.DataFrame(
+        [(source, destination, 7) for source, destination in sorted(edges)],
+        columns=["source", "destination", "requests"],
+    )
 
 
 def test_stars_are_read_from_the_page():
@@ -83,7 +86,9 @@ def test_calls_in_a_circle_are_drawn_too():
     assert plot_calls(calls({("a", "b"), ("b", "a")})).caption.startswith("Calls: a → b")
 
 
-@pytest.mark.parametrize("plot", [lambda: plot_shares(seen(0, 0, 0), THIRDS), lambda: plot_shares({}, {}), lambda: plot_calls(calls(set()))])
+@pytest.mark.parametrize(
+    "plot", [lambda: plot_shares(seen(0, 0, 0), THIRDS), lambda: plot_shares({}, {}), lambda: plot_calls(calls(set()))]
+)
 def test_nothing_to_plot_gets_a_sentence(plot):
     with pytest.raises(LabError, match="nothing to"):
         plot()
@@ -114,8 +119,18 @@ def test_a_check_passes_on_the_right_answer(number, state, answers, capsys):
         ("04.2", [[page("v1"), page("v2", "red"), page("v3")]], {}, "v2 should show black stars, and shows red"),
         ("04.2", [[page("v1"), page("v2"), page("v3", status=503)]], {}, "reviews of v3"),
         ("04.3", [calls()], {"answer": "reviews-v2"}, "somebody else"),
-        ("04.3", [calls()], {"answer": {"reviews-v1", "reviews-v2", "reviews-v3"}}, "reviews-v1 has not called ratings"),
-        ("04.3", [calls(CALLS - {("reviews-v3", "ratings-v1")})], {"answer": "reviews-v2"}, "counted a call reviews-v3 → ratings-v1"),
+        (
+            "04.3",
+            [calls()],
+            {"answer": {"reviews-v1", "reviews-v2", "reviews-v3"}},
+            "reviews-v1 has not called ratings",
+        ),
+        (
+            "04.3",
+            [calls(CALLS - {("reviews-v3", "ratings-v1")})],
+            {"answer": "reviews-v2"},
+            "counted a call reviews-v3 → ratings-v1",
+        ),
         ("04.4", [seen(300, 150, 150)], {}, "contradicts"),
         ("04.4", [seen(20, 20, 20)], {}, "too few to tell"),
         ("04.4", [seen(N, N, N, status=503)], {}, "failed, the first with status 503"),
@@ -148,11 +163,19 @@ def test_chapter_04_has_five_checks():
 
 @pytest.fixture
 def executed(tmp_path):
-    cell = nbformat.v4.new_code_cell("1 + 1", execution_count=7, metadata={"papermill": {"duration": 1}, "execution": {"iopub.execute_input": "2026"}, "tags": ["keep"]})
+    cell = nbformat.v4.new_code_cell(
+        "1 + 1",
+        execution_count=7,
+        metadata={"papermill": {"duration": 1}, "execution": {"iopub.execute_input": "2026"}, "tags": ["keep"]},
+    )
     cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "2"}, execution_count=7)]
     injected = nbformat.v4.new_code_cell("namespace = 'x'", execution_count=2, metadata={"tags": ["injected-parameters"]})
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# x"), injected, cell])
-    book.metadata = {"papermill": {"input_path": "/somewhere"}, "language_info": {"name": "python", "version": "3.11.7"}, "widgets": {}}
+    book.metadata = {
+        "papermill": {"input_path": "/somewhere"},
+        "language_info": {"name": "python", "version": "3.11.7"},
+        "widgets": {},
+    }
     path = tmp_path / "04_bookinfo.ipynb"
     nbformat.write(book, path)
     return path

@@ -1,0 +1,85 @@
+# Everything starts here. `make help` lists the targets; `make course` and `make test` do all their own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Only what the lab itself does is elevated. Caches and kubeconfig stay the invoking user's: sudo tells who that is.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+BIN := .venv/bin
+MESHLAB := $(BIN)/meshlab
+PYTEST := $(BIN)/pytest
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------- set-up
+
+# install-missing PACKAGES: install those of Debian's packages that are not there.
+define install-missing
+	@missing=$$(for package in $(1); do dpkg-query -W -f '$${db:Status-Status}' "$$package" 2>/dev/null | grep -qx installed || echo "$$package"; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing Debian packages:" $$missing; \
+	  $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+
+env: .venv/complete ## the Python environment, with meshlab in it
+
+.venv/complete: requirements.txt requirements-bootstrap.txt pyproject.toml requirements.in
+	$(call install-missing,python3 python3-venv python3-pip ca-certificates)
+	@echo "making the Python environment"
+	@rm -rf .venv && python3 -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-bootstrap.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+browser:
+	$(call install-missing,chromium fonts-dejavu-core fonts-noto-core)
+
+# ---------------------------------------------------------------- the course
+
+course: env ## set everything up, run every chapter on the live mesh, build the book from that run
+	@began=$$SECONDS; \
+	$(SUDO) $(MESHLAB) up; \
+	$(MESHLAB) course; \
+	echo "Everything took $$((SECONDS - began)) s. The lab stays up: \`make lab\` opens the notebooks, \`make down\` takes it down."
+
+up: env
+	@$(SUDO) $(MESHLAB) up
+
+lab: up ## bring the lab up and start JupyterLab on loopback
+	@$(BIN)/jupyter lab --no-browser --ip=127.0.0.1 --ServerApp.allow_root=True notebooks
+
+site: env ## build the book from the committed notebooks
+	@$(MESHLAB) site
+
+record: env ## put the outputs of the last run into the committed notebooks
+	@$(MESHLAB) record
+
+down: env ## take the lab down; the caches stay
+	@$(SUDO) $(MESHLAB) down
+
+# ---------------------------------------------------------------- tests
+
+check: env ## seconds, no cluster: style, layers, unit tests
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
+	@$(BIN)/lint-imports --no-cache
+	@$(PYTEST) -q tests/unit
+
+test: env browser check up ## everything, on the live lab and in a real browser
+	@$(SUDO) $(PYTEST) -q tests/lab
+	@$(PYTEST) -q tests/chapters
+	@$(MESHLAB) site
+	@$(PYTEST) -q tests/site
+	@$(SUDO) $(MESHLAB) down
+
+soak: env up ## long proofs: kills of `up`, of components, and more
+	@$(SUDO) $(PYTEST) -q tests/soak
+
+bench: env ## the figures that the closing notes quote
+	@$(SUDO) $(BIN)/python -m tests.bench
+
+.PHONY: help env browser course up lab site record down check test soak bench

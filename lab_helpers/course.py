@@ -1,0 +1,105 @@
+"""Run the course: each chapter by Papermill on the live mesh, the site from that run, a summary of what took how long."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import papermill
+
+from lab_helpers import site
+from lab_helpers.core.errors import LabError
+from lab_helpers.mesh.connect import connect
+from lab_helpers.present.record import normalise
+
+ROOT = site.ROOT
+NOTEBOOKS = ROOT / "notebooks"
+RUN = ROOT / "build" / "run"
+SITE = ROOT / "build" / "site"
+
+
+def find(stem: str) -> Path:
+    """Return the notebook of the chapter `stem`.
+
+    Raises
+    ------
+    LabError
+        When there is no such chapter, naming those that there are.
+    """
+    path = NOTEBOOKS / f"{stem}.ipynb"
+    if not path.is_file():
+        known = ", ".join(sorted(each.stem for each in NOTEBOOKS.glob("*.ipynb")))
+        raise LabError(f"There is no chapter {stem!r}.", f"The chapters are: {known}.")
+    return path
+
+
+def run(stem: str) -> tuple[Path, float]:
+    """Bring the lab to the start of the chapter `stem` and execute it.
+
+    Returns
+    -------
+    Path, float
+        The executed notebook, and the seconds that the chapter took.
+
+    Raises
+    ------
+    LabError
+        When there is no such chapter or lab, or a cell of it fails: with the cell's error.
+    """
+    source, target = find(stem), RUN / f"{stem}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    connect(quiet=True).checkpoint(stem)
+    began = time.monotonic()
+    try:
+        papermill.execute_notebook(source, target, cwd=NOTEBOOKS, kernel_name="python3", progress_bar=False)
+    except papermill.PapermillExecutionError as error:
+        what = f"Chapter {stem} failed in cell {error.cell_index}: {error.ename}: {error.evalue}"
+        raise LabError(what, f"The notebook as far as it came: {target.relative_to(ROOT)}") from None
+    return target, time.monotonic() - began
+
+
+def run_all(report) -> dict[str, float]:
+    """Execute every chapter of ``_toc.yml`` in order, build the site from the run; return seconds by chapter."""
+    lab = connect(quiet=True)
+    record: dict = {"lab": str(lab), "chapters": {}}
+    for stem in site.chapters():
+        with report.step(f"chapter {stem}"):
+            _, seconds = run(stem)
+        finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+        record["chapters"][stem] = {"finished": finished, "seconds": seconds}
+    runs = RUN / "runs.json"
+    runs.write_text(json.dumps(record, indent=2))
+    with report.step("the site from that run"):
+        build_site(RUN, runs)
+    return {stem: chapter["seconds"] for stem, chapter in record["chapters"].items()}
+
+
+def build_site(notebooks: Path = NOTEBOOKS, runs: Path | None = None) -> Path:
+    """Build the site from `notebooks`, by default the committed ones; return its index page."""
+    return site.build(notebooks, SITE, runs, images_table())
+
+
+def images_table() -> str:
+    """Return, as Markdown, every image of the embedded lab: its name, what it is made from, how it differs from the official one."""
+    from lab_helpers.embedded.images import descriptions
+
+    rows = [f"| `{name}` | {source} | {differs} |" for name, source, differs in descriptions()]
+    return "\n".join(["| image | made from | how it differs |", "|---|---|---|", *rows])
+
+
+def record() -> list[str]:
+    """Put the outputs of the last run into the committed notebooks; return the chapters' stems.
+
+    Raises
+    ------
+    LabError
+        When there is no run of a chapter.
+    """
+    stems = site.chapters()
+    for stem in stems:
+        if not (RUN / f"{stem}.ipynb").is_file():
+            raise LabError(f"There is no run of {stem}.", "Run it first: `make course`, or `meshlab run` with its name.")
+        normalise(RUN / f"{stem}.ipynb", NOTEBOOKS / f"{stem}.ipynb")
+    return stems

@@ -1,0 +1,42 @@
+"""One command at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..core.errors import HostError
+from . import paths
+
+LAB = Path("/run/lock/meshlab.lock")  # the lab is one on a machine
+CACHE = paths.CACHE / "lock"  # the caches are one for a user
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock `path`; the kernel lets go of it when this process ends, however it ends.
+
+    Raises
+    ------
+    HostError
+        When another process holds it, naming that process.
+    """
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True)
+        paths.give_to_user(path.parent)
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            what = f"Another meshlab command (process {holder}) is at work here."
+            raise HostError(what, "Wait until it has ended, then try again.") from None
+        paths.give_to_user(path)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
