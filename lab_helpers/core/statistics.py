@@ -1,4 +1,4 @@
-"""Judging a mesh by numbers: is a share, a rate or a latency what it should be, or could chance have made the difference?
+"""Judging a mesh by numbers: whether a share, a rate or a latency is what it should be, as far as chance lets us tell.
 
 A share is judged by Pearson's chi-square goodness-of-fit test with a stated false-alarm rate `alpha`, a rate by its
 Clopper-Pearson interval, a latency by the bootstrap interval of its quantile. Whoever asks for a verdict also says how
@@ -15,8 +15,7 @@ from scipy import optimize, stats
 
 from lab_helpers.core.errors import LabError
 
-# The course makes fewer than a hundred such checks a run; at one false alarm in ten thousand each, a right mesh
-# gets through the whole course without one 99 times in 100, and through a chapter 999 times in 1,000.
+# Ten checks of this kind in a run of the course make one false alarm in a thousand runs; with more of them, lower it.
 ALPHA = 1e-4
 
 

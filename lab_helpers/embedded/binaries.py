@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from . import paths
 from .contained import Say, run
 from .store import Part
 from .toolchain import NEEDS_GO, go_module, go_run, pip_install
@@ -88,3 +89,14 @@ def _pause(directory: Path, say: Say, log: Path) -> None:
 
 
 PAUSE = Part("pause", _pause, (VERSIONS["kubernetes"]["version"],), NEEDS_GO)
+
+
+def link_tools() -> None:
+    """Put kubectl and istioctl where a terminal can find them, whatever version the cache holds."""
+    paths.BIN.mkdir(exist_ok=True)
+    for tool, part in (("kubectl", KUBERNETES), ("istioctl", ISTIO)):
+        fresh = paths.BIN / f".{tool}"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(part.path / tool)
+        fresh.rename(paths.BIN / tool)
+    paths.give_to_user(paths.BIN)

@@ -14,7 +14,6 @@ import yaml
 from ..core.errors import ClusterError, NodeError
 from ..core.wait import wait_until
 from . import paths, pki
-from .binaries import KUBERNETES
 from .images import IMAGE_STORE, LAYOUT
 from .machine import Machine, inside
 
@@ -28,7 +27,7 @@ def kubectl(*arguments: str | Path, kubeconfig: Path = paths.KUBECONFIG, stdin: 
         When it exits with an error, with its own words.
     """
     target = ["--kubeconfig", kubeconfig, *(["--context", context] if context else [])]
-    done = subprocess.run([KUBERNETES.path / "kubectl", *target, *arguments], input=stdin, capture_output=True, text=True)
+    done = subprocess.run([paths.BIN / "kubectl", *target, *arguments], input=stdin, capture_output=True, text=True)
     if done.returncode:
         raise ClusterError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr.strip()}")
     return done.stdout

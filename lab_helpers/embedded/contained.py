@@ -24,6 +24,8 @@ def wrap(command: Sequence[str], as_user: bool = False) -> list[str]:
         if as_user and paths.USER.pw_uid != 0:
             ids = [f"--reuid={paths.USER.pw_uid}", f"--regid={paths.USER.pw_gid}", "--init-groups"]
             held += ["setpriv", *ids, "--"]
+        # The namespace's init has to reap what is orphaned in it: a shell that waits for its command does, most commands do not.
+        held += ["bash", "-c", '"$@"; exit $?', "init"]
     return [*held, *map(str, command)]
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from ..core.errors import ClusterError
 from . import istio, lock, paths, store
-from .binaries import ISTIO, ISTIO_SOURCES, KUBERNETES
+from .binaries import ISTIO, ISTIO_SOURCES, KUBERNETES, link_tools
 from .cluster import kubectl, wait_available
 from .progress import Report
 from .versions import VERSIONS
@@ -67,6 +67,7 @@ def up(report: Report, context: str, overlays: Sequence[Path] = ()) -> str:
     with lock.exclusive(lock.CACHE):
         store.clean()
         store.ensure([KUBERNETES, ISTIO, ISTIO_SOURCES], report)
+        link_tools()
     target = {"kubeconfig": kubeconfig, "context": context}
     with report.step(f"look at the cluster of {context}"):
         _require(target, context)

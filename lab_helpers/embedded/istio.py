@@ -13,7 +13,7 @@ import httpx
 from ..core.errors import ClusterError, MeshError
 from ..core.wait import wait_until
 from . import paths
-from .binaries import ISTIO, ISTIO_SOURCES
+from .binaries import ISTIO_SOURCES
 from .cluster import kubectl, wait_available
 from .contained import Say
 from .versions import VERSIONS
@@ -40,7 +40,7 @@ def install(overlays: Sequence[Path], say: Say, kubeconfig: Path = paths.KUBECON
         When istioctl refuses, with its own words.
     """
     command = [
-        str(ISTIO.path / "istioctl"),
+        str(paths.BIN / "istioctl"),
         "install",
         "--skip-confirmation",
         "--set",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..core.errors import ClusterError, HostError, LabError
 from . import cluster, components, host, istio, lock, machine, paths, pki, store, toolchain
-from .binaries import ISTIO, ISTIO_SOURCES, KUBERNETES
+from .binaries import ISTIO, ISTIO_SOURCES, KUBERNETES, link_tools
 from .debian import NODE_ROOT
 from .images import IMAGE_STORE
 from .machine import Machine
@@ -46,7 +46,7 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> 
         store.clean()
         store.forget(PARTS, rebuild)
         store.ensure(PARTS, report)
-        _link_tools()
+        link_tools()
         if only == "build":
             return ""
         _start_node(report)
@@ -57,17 +57,6 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> 
         if only == "kubernetes":
             return f"https://{MACHINE.address}:6443"
         return _mesh(report)
-
-
-def _link_tools() -> None:
-    """Put kubectl and istioctl where a terminal can find them, whatever version the cache holds."""
-    paths.BIN.mkdir(exist_ok=True)
-    for tool, part in (("kubectl", KUBERNETES), ("istioctl", ISTIO)):
-        fresh = paths.BIN / f".{tool}"
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(part.path / tool)
-        fresh.rename(paths.BIN / tool)
-    paths.give_to_user(paths.BIN)
 
 
 def _start_node(report: Report) -> None:

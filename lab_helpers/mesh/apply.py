@@ -104,10 +104,10 @@ def erase(lab, documents: list[dict], command: str = "") -> Outcome:
         changes.append(Change(title(document), "deleted" if old else "absent"))
     if not gone:
         return Outcome(command, changes)
-    wait.until(
+    wait.until_none(
         lambda: [title(each) for each in gone if _still(lab, each)],
-        "Not deleted",
-        "A finalizer may hold it: kubectl describe it.",
+        "objects to be deleted",
+        "A finalizer may hold them: kubectl describe.",
         60,
     )
     return Outcome(command, changes, *_followed(lab, since, start, [], [each for each in gone if _configures(each)]))

@@ -6,6 +6,7 @@ of the course's other chapters and all of Istio's configuration in the namespace
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lightkube.core.exceptions import ApiError
@@ -68,17 +69,17 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
         Something did not start; names it.
     """
     chapter_manifests(chapter)  # raises if there is no such chapter, naming the nearest
-    wanted = [document for name in STARTS.get(chapter, (*CLIENT, *BOOKINFO)) for document in load(name)]
+    return reach(lab, chapter, STARTS.get(chapter, (*CLIENT, *BOOKINFO)))
+
+
+def reach(lab, name: str, manifests: Iterable[str]) -> Checkpoint:
+    """Bring the namespace to where it holds just what `manifests` say; `name` is only for the report."""
+    wanted = [document for manifest in manifests for document in load(manifest)]
     changes = [*_namespace(lab), *apply.erase(lab, _foreign(lab, wanted)).changes]
-    changes += _exactly(lab, wanted)
-    changes += _sidecars(lab)
+    changes += [*_exactly(lab, wanted), *_sidecars(lab)]
     converge.settled(lab)
-    return Checkpoint(
-        chapter,
-        lab.namespace,
-        [each for each in changes if each.action not in ("unchanged", "absent")],
-        _mesh_wide(lab),
-    )
+    changed = [each for each in changes if each.action not in ("unchanged", "absent")]
+    return Checkpoint(name, lab.namespace, changed, _mesh_wide(lab))
 
 
 def _namespace(lab) -> list[apply.Change]:

@@ -14,6 +14,7 @@ DEADLINE = 30.0
 # istiod gathers changes for PILOT_DEBOUNCE_AFTER (0.1 s) of quiet before it pushes. A push that was seen to begin before
 # istiod held our change may be somebody else's, but once this long has passed since then, ours has begun as well.
 DEBOUNCE = 0.5
+LOG = "Look at its log: kubectl logs -n istio-system deployment/istiod."
 
 
 @dataclass(frozen=True)
@@ -52,49 +53,40 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
         Names the objects that istiod does not know or the proxies that lag, or passes on why a proxy refused.
     """
     end = time.monotonic() + deadline
-    wait.until(
-        lambda: _unknown(istiod.holds(lab), written, deleted),
-        "istiod has not taken up the change",
-        "Look at istiod's log.",
-        deadline,
-    )
+    wait.until_none(lambda: _unknown(istiod.holds(lab), written, deleted), "istiod to take up the change", LOG, deadline)
     known, pushes = time.monotonic(), istiod.pushes(lab)
 
     def not_pushed() -> list[str]:
         now = istiod.pushes(lab)
-        done = now > pushes or (now > since.pushes and time.monotonic() - known > DEBOUNCE)
-        return [] if done else ["no push has begun"]
+        begun = now > pushes or (now > since.pushes and time.monotonic() - known > DEBOUNCE)
+        return [] if begun else ["none has begun"]
 
-    wait.until(not_pushed, "istiod has not pushed the change", "Look at istiod's log.", max(end - time.monotonic(), 1))
+    wait.until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1))
     return settled(lab, max(end - time.monotonic(), 1))
 
 
 def settled(lab, deadline: float = DEADLINE) -> int:
     """Wait until every running proxy is connected and has accepted all that istiod sent it; return their number."""
-    previous: dict[str, dict] = {}
-    count = 0
+    last: dict[str, dict] = {}
 
     def late() -> list[str]:
-        nonlocal previous, count
-        proxies = {str(each): each for each in istiod.proxies(lab)}
-        refused = [f"{name} refused {kind}: {why}" for name, each in proxies.items() for kind, why in each.errors.items()]
+        nonlocal last
+        proxies = istiod.proxies(lab)
+        refused = [f"{each} refused {kind}: {why}" for each in proxies for kind, why in each.errors.items()]
         if refused:
             raise MeshError(f"A proxy did not take the configuration: {'; '.join(refused)}", "Undo the last change, or correct it.")
-        lagging = [f"{name} lacks {', '.join(each.behind)}" for name, each in proxies.items() if each.behind]
-        nonces, count = {name: each.sent for name, each in proxies.items()}, len(proxies)
-        if lagging or nonces != previous:
-            previous = nonces
-            meshed = running(lab) if lagging else {}
-            return [each for each in lagging if not meshed or each.split(" lacks")[0] in meshed] or ["still being sent configuration"]
-        return [f"{name} is not connected to istiod" for name in running(lab) - set(proxies)]
+        sent = {str(each): each.sent for each in proxies}
+        moving, last = sent != last, sent
+        behind = [each for each in proxies if each.behind]
+        if behind:  # whoever is on its way out need not follow
+            here = running(lab)
+            behind = [each for each in behind if str(each) in here]
+        if behind or moving:
+            return [f"{each} lacks {', '.join(each.behind)}" for each in behind] or ["istiod is still sending"]
+        return [f"{name} is not connected to istiod" for name in sorted(running(lab) - set(sent))]
 
-    wait.until(
-        late,
-        "Proxies do not run the configuration",
-        "See istioctl proxy-status, and the logs of the pods named.",
-        deadline,
-    )
-    return count
+    wait.until_none(late, "proxies to run the configuration", "See istioctl proxy-status, and the logs of the pods named.", deadline)
+    return len(last)
 
 
 def running(lab, namespace: str = "*") -> set[str]:

@@ -8,7 +8,6 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Pod, Service
 from lightkube.resources.discovery_v1 import EndpointSlice
 
-from lab_helpers.core.errors import MeshError
 from lab_helpers.mesh import converge, envoy, wait
 
 DEADLINE = 180.0  # a first start pulls images
@@ -28,7 +27,7 @@ def complete(lab, names: list[str], deadline: float = DEADLINE) -> None:
         pending = [name for name in names if name not in found or not _done(found[name])]
         return [f"{name} {_why(lab, found[name])}" if name in found else f"{name} is gone" for name in pending]
 
-    wait.until(late, "Not rolled out", "Look at the pods: kubectl describe pod NAME.", deadline, every=0.1)
+    wait.until_none(late, "Deployments to roll out", "Look at the pods: kubectl describe pod NAME.", deadline, every=0.1)
 
 
 def reachable(lab, deployments: list[str], deadline: float = 30.0) -> None:
@@ -49,7 +48,7 @@ def reachable(lab, deployments: list[str], deadline: float = 30.0) -> None:
         with ThreadPoolExecutor(4) as pool:
             return [each for found in pool.map(missing, settled) for each in found]
 
-    wait.until(late, "Proxies do not know the new pods", "See istioctl proxy-config endpoints POD.", deadline, every=0.1)
+    wait.until_none(late, "proxies to know the new pods", "See istioctl proxy-config endpoints POD.", deadline, every=0.1)
 
 
 def _endpoints(lab, deployments: list[str]) -> dict[str, set[str]]:
@@ -92,17 +91,3 @@ def _why(lab, deployment: Deployment) -> str:
         unscheduled = [each.message for each in pod.status.conditions or [] if each.type == "PodScheduled" and each.status == "False"]
         reasons += unscheduled or waiting
     return f"waits ({'; '.join(dict.fromkeys(reasons)) or 'its pods are not ready yet'})"
-
-
-def require(lab, names: list[str]) -> None:
-    """Raise unless the Deployments `names` are there and complete now.
-
-    Raises
-    ------
-    MeshError
-        Names those that are not.
-    """
-    found = {each.metadata.name: each for each in lab.client.list(Deployment, namespace=lab.namespace)}
-    missing = [name for name in names if name not in found or not _done(found[name])]
-    if missing:
-        raise MeshError(f"Not running in namespace {lab.namespace}: {', '.join(missing)}.", "lab.checkpoint(...) brings them back.")

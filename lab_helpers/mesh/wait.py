@@ -1,37 +1,33 @@
-"""Waiting for a thing itself: ask, and ask again, until it is so or a deadline has passed. The only place that ever sleeps."""
+"""Waiting until nobody lags: like `core.wait`, for many things at once, each named if it is late."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from lab_helpers.core.errors import MeshError
+from lab_helpers.core.wait import wait_until
 
 
-def until(late: Callable[[], Iterable[str]], what: str, do: str, deadline: float, every: float = 0.02, error: type = MeshError) -> float:
+def until_none(late: Callable[[], list[str]], what: str, do: str, seconds: float, every: float = 0.02) -> None:
     """Wait until `late` names nobody.
 
     Parameters
     ----------
     late : callable
-        Returns what is not yet as it should be, one sentence each; nothing when all is well.
+        Returns what is not yet as it should be, in a few words each.
     what, do : str
-        The two sentences of the error, should it come to that; what is late is put between them.
-    deadline : float
-        Seconds from now.
-    every : float
-        Seconds between two questions.
-    error : type
-        The `LabError` to raise.
+        For the error: what is waited for, as a noun, and what the reader can do about it.
+    seconds, every : float
+        The deadline, and the pause between two looks, in seconds.
 
-    Returns
-    -------
-    float
-        Seconds waited.
+    Raises
+    ------
+    MeshError
+        At the deadline, naming all that `late` named last.
     """
-    start = time.monotonic()
-    while laggards := list(late()):
-        if time.monotonic() - start > deadline:
-            raise error(f"{what} after {deadline:g} s: {'; '.join(laggards)}.", do)
-        time.sleep(every)
-    return time.monotonic() - start
+    laggards: list[str] = []
+
+    def nobody() -> bool:
+        laggards[:] = late()
+        return not laggards
+
+    wait_until(nobody, what, seconds, every, late=lambda: "; ".join(laggards) + ".", do=do)

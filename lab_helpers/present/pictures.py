@@ -86,8 +86,8 @@ def plot_shares(seen: pd.DataFrame | Mapping[str, int], expected: Mapping[str, f
         places = range(len(names))
         axes.barh(places, shares, 0.6, color=SEEN, label=f"seen, with {confidence:.0%} interval")
         spread = [
-            [share - 100 * low for share, (low, _) in zip(shares, limits)],
-            [100 * high - share for share, (_, high) in zip(shares, limits)],
+            [share - 100 * low for share, (low, _) in zip(shares, limits, strict=True)],
+            [100 * high - share for share, (_, high) in zip(shares, limits, strict=True)],
         ]
         axes.errorbar(shares, places, xerr=spread, fmt="none", ecolor=INK, elinewidth=1.2, capsize=4)
         axes.vlines(
@@ -107,7 +107,7 @@ def plot_shares(seen: pd.DataFrame | Mapping[str, int], expected: Mapping[str, f
         axes.set_xlim(0, max(100 * high for _, high in limits) * 1.05)
         axes.invert_yaxis()
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
-    told = ", ".join(f"{name} {share:.1f} % (expected {want:.1f} %)" for name, share, want in zip(names, shares, wanted))
+    told = ", ".join(f"{name} {share:.1f} % (expected {want:.1f} %)" for name, share, want in zip(names, shares, wanted, strict=True))
     return Picture(figure, f"Shares of {n:,} requests: {told}.")
 
 

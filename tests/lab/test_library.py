@@ -32,10 +32,10 @@ spec:
 @pytest.fixture(scope="module")
 def lab():
     found = connect(quiet=True)
-    found.checkpoint("04_bookinfo")
-    found.apply(*checkpoint.BOOKINFO, "shared/client.yaml", "shared/plain-client.yaml")
+    wanted = [*checkpoint.BOOKINFO, *checkpoint.STARTS["04_bookinfo"]]
+    checkpoint.reach(found, "Bookinfo", wanted)
     yield found
-    found.apply(*checkpoint.BOOKINFO)
+    checkpoint.reach(found, "Bookinfo", wanted)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ spec:
 """)
     lab.run(f"kubectl apply -f {path}")
     try:
-        with pytest.raises(MeshError, match="(?s)Not rolled out.*nobody.*example.invalid/nothing"):
+        with pytest.raises(MeshError, match="(?s)waiting for Deployments to roll out.*nobody.*example.invalid/nothing"):
             rollout.complete(lab, ["nobody"], deadline=15)
     finally:
         lab.delete(path)

@@ -1,0 +1,118 @@
+"""Nothing that is done in the lab leaves the machine: not from a pod, not from the node, not by name."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from contextlib import contextmanager
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lab_helpers.embedded.lab import MACHINE
+from tests.live import kubectl, on_node, sh
+
+pytestmark = pytest.mark.lab
+
+OUTSIDE = "203.0.113.7"  # RFC 5737: nobody has this address
+LAB = f"net {MACHINE.pods} or net {MACHINE.services} or host {MACHINE.address} or host {OUTSIDE}"
+FETCH = "curl --silent --show-error --max-time 3 --output /dev/null --write-out '%{http_code}' "
+
+
+@pytest.fixture(scope="module")
+def pod():
+    """A pod without a sidecar: nothing stands between it and the network."""
+    kubectl("create", "namespace", "way-out")
+    run = (
+        "run",
+        "out",
+        "--namespace",
+        "way-out",
+        "--image=docker.io/curlimages/curl:8.16.0",
+        "--restart=Never",
+        "--image-pull-policy=Never",
+    )
+    kubectl(*run, "--command", "--", "sleep", "infinity")
+    kubectl("wait", "--namespace", "way-out", "--for=condition=Ready", "pod/out", "--timeout=60s")
+    yield lambda script: kubectl_exec(script)
+    kubectl("delete", "namespace", "way-out", "--timeout=60s")
+
+
+def kubectl_exec(script: str) -> subprocess.CompletedProcess:
+    from lab_helpers.embedded import paths
+
+    command = (paths.BIN / "kubectl", "--kubeconfig", paths.KUBECONFIG, "exec", "--namespace", "way-out", "out", "--", "sh", "-c", script)
+    return sh(*command, check=False)
+
+
+@contextmanager
+def counted(interface: str):
+    """Count the packets of the lab on `interface`: yields a list that holds the number at the end."""
+    command = ["tcpdump", "-i", interface, "-n", "--immediate-mode", LAB]
+    capture = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "listening on" in capture.stderr.readline() + capture.stderr.readline()  # counting has begun
+    count: list[int] = []
+    yield count
+    capture.terminate()
+    _, summary = capture.communicate(timeout=20)
+    count.append(int(next(line.split()[0] for line in summary.splitlines() if "received by filter" in line)))
+
+
+def uplinks() -> list[str]:
+    return [name for name, link in psutil.net_if_stats().items() if link.isup and name not in ("lo", MACHINE.link)]
+
+
+@contextmanager
+def server_of_the_host():
+    """A web server on every address of the host."""
+    server = HTTPServer(("0.0.0.0", 0), SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_no_address_outside_answers(pod):
+    addresses = [OUTSIDE, *(a.address for name in uplinks() for a in psutil.net_if_addrs()[name] if a.family.name == "AF_INET")]
+    for address in addresses:
+        for who, done in (
+            ("pod", pod(FETCH + f"http://{address}/")),
+            ("node", on_node("sh", "-c", FETCH + f"http://{address}/", check=False)),
+        ):
+            assert done.returncode != 0, f"{address} answered the {who}: {done.stdout}"
+
+
+def test_the_host_itself_does_not_answer(pod):
+    with server_of_the_host() as port:
+        url = f"http://{MACHINE.host_address}:{port}/"
+        assert sh("sh", "-c", FETCH + url).stdout == "200"  # it is there, for the host
+        for who, done in (("pod", pod(FETCH + url)), ("node", on_node("sh", "-c", FETCH + url, check=False))):
+            assert done.returncode != 0, f"the host answered the {who}"
+
+
+def test_no_name_outside_is_known(pod):
+    assert pod("getent hosts kubernetes.default.svc.cluster.local").returncode == 0  # names of the cluster are
+    for name in ("istio.io", "example.org", "localhost.localdomain.example"):
+        assert pod(f"getent hosts {name}").returncode != 0
+        assert "Could not resolve host" in pod(f"curl --silent --show-error --max-time 5 https://{name}").stderr
+
+
+def test_no_packet_of_the_lab_reaches_the_uplink(pod):
+    assert uplinks(), "this machine has no uplink, so there is nothing to count on"
+    for uplink in uplinks():
+        with counted(uplink) as on_uplink, counted(MACHINE.link) as on_link:
+            pod(FETCH + f"http://{OUTSIDE}/")
+            pod("getent hosts istio.io")
+            on_node("sh", "-c", FETCH + f"http://{OUTSIDE}/", check=False)
+            sh("curl", "--silent", "--output", "/dev/null", f"http://{MACHINE.address}:30080/productpage")
+        assert on_link[0] > 0, "the counter counts nothing, not even the page that was fetched through the lab's link"
+        assert on_uplink[0] == 0, f"{on_uplink[0]} packets of the lab were seen on {uplink}"
+
+
+def test_the_host_does_not_forward_for_the_lab():
+    routes = sh("ip", "route", "show", "table", "all").stdout
+    assert MACHINE.pods not in routes and MACHINE.services not in routes
+    assert Path("/proc/sys/net/ipv4/conf", MACHINE.link).exists()
+    assert "default" not in on_node("ip", "route").stdout

@@ -1,0 +1,45 @@
+"""What a test may ask of the machine and of the live lab."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab_helpers.embedded import machine, paths
+from lab_helpers.embedded.lab import MACHINE
+
+MESHLAB = Path(sys.executable).with_name("meshlab")
+
+
+def sh(
+    *command, check: bool = True, timeout: float = 120, stdin: str | None = None, env: dict | None = None
+) -> subprocess.CompletedProcess:
+    """Run a command of this machine; fail with its own words."""
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=timeout, input=stdin, env=env)
+    if check and done.returncode:
+        pytest.fail(f"`{' '.join(map(str, command))}` exited with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done
+
+
+def kubectl(*arguments, **more) -> str:
+    return sh(paths.BIN / "kubectl", "--kubeconfig", paths.KUBECONFIG, *arguments, **more).stdout
+
+
+def istioctl(*arguments, **more) -> str:
+    return sh(paths.BIN / "istioctl", "--kubeconfig", paths.KUBECONFIG, *arguments, **more).stdout
+
+
+def kubectl_json(*arguments) -> dict:
+    return json.loads(kubectl(*arguments, "--output", "json"))
+
+
+def on_node(*command, **more) -> subprocess.CompletedProcess:
+    return sh(*machine.inside(MACHINE, command), **more)
+
+
+def meshlab(*arguments, check: bool = True, timeout: float = 900, **more) -> subprocess.CompletedProcess:
+    return sh(MESHLAB, *arguments, check=check, timeout=timeout, **more)
