@@ -13,6 +13,8 @@ from lab_helpers.embedded import machine, paths
 from lab_helpers.embedded.lab import MACHINE
 
 MESHLAB = Path(sys.executable).with_name("meshlab")
+KUBECTL = (paths.BIN / "kubectl", "--kubeconfig", paths.KUBECONFIG)
+ISTIOCTL = (paths.BIN / "istioctl", "--kubeconfig", paths.KUBECONFIG)
 
 
 def sh(
@@ -26,11 +28,7 @@ def sh(
 
 
 def kubectl(*arguments, **more) -> str:
-    return sh(paths.BIN / "kubectl", "--kubeconfig", paths.KUBECONFIG, *arguments, **more).stdout
-
-
-def istioctl(*arguments, **more) -> str:
-    return sh(paths.BIN / "istioctl", "--kubeconfig", paths.KUBECONFIG, *arguments, **more).stdout
+    return sh(*KUBECTL, *arguments, **more).stdout
 
 
 def kubectl_json(*arguments) -> dict:

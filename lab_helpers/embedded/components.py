@@ -198,7 +198,7 @@ def configure(machine: Machine) -> None:
             {
                 "type": "ptp",
                 "mtu": 1500,
-                "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[{"subnet": machine.pods.replace("0.0/16", "0.0/24")}]],
+                "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[{"subnet": machine.node_pods}]],
                          "routes": [{"dst": "0.0.0.0/0"}]},
             },
             {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True},
@@ -248,6 +248,7 @@ def running(machine: Machine) -> dict[str, int]:
 
 
 def healthy(machine: Machine, component: Component) -> bool:
+    """Whether `component` says that it is well."""
     command = node.inside(machine, component.health)
     try:
         return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=5).returncode == 0

@@ -127,7 +127,7 @@ def _overlay() -> Check:
     folder = _existing(paths.STATE)
     command = f"d=$(mktemp -d -p {folder}); trap 'rm -rf $d' EXIT; mkdir $d/l $d/u $d/w $d/m; mount -t overlay o -o lowerdir=$d/l,upperdir=$d/u,workdir=$d/w $d/m; umount $d/m"  # noqa: E501
     refusal = _tries(command) if os.geteuid() == 0 else "not root: not tried"
-    do = f"The file system of {folder} must carry overlay mounts (ext4, xfs or btrfs; not another overlay), and the kernel CONFIG_OVERLAY_FS."
+    do = f"{folder} must be on a file system that carries overlay mounts (ext4, xfs, btrfs), and the kernel have CONFIG_OVERLAY_FS."
     return Check("overlay file system", refusal or "works", "works", not refusal, do)
 
 

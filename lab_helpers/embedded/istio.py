@@ -86,6 +86,7 @@ BOOKINFO = ("details-v1", "productpage-v1", "ratings-v1", "reviews-v1", "reviews
 
 
 def wait_bookinfo(**target) -> None:
+    """Wait until Bookinfo's six Deployments are available."""
     wait_available(NAMESPACE, BOOKINFO, seconds=180, **target)
 
 

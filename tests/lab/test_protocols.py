@@ -11,7 +11,7 @@ import json
 import pytest
 
 from lab_helpers.embedded.versions import VERSIONS
-from tests.live import kubectl, sh
+from tests.live import KUBECTL, kubectl, sh
 
 pytestmark = pytest.mark.lab
 NAMESPACE = "protocols"
@@ -81,10 +81,8 @@ def mesh():
 
 
 def call(client: str, port: int, sender: str = "client"):
-    from lab_helpers.embedded import paths
-
     command = ("exec", "--namespace", NAMESPACE, f"deploy/{sender}", "--container", "app", "--", "client", "--count=3")
-    return sh(paths.BIN / "kubectl", "--kubeconfig", paths.KUBECONFIG, *command, *CLIENTS[client].format(port).split(), check=False)
+    return sh(*KUBECTL, *command, *CLIENTS[client].format(port).split(), check=False)
 
 
 @pytest.mark.parametrize(("client", "port"), PAIRS, ids=[f"{client}-to-{PORTS[port][0]}" for client, port in PAIRS])
