@@ -42,7 +42,7 @@ class Component:
     health: Sequence[str]
 
 
-def _curl(url: str, *more: str) -> list[str]:
+def _curl(url: str, *more: str | Path) -> list[str]:
     return ["curl", "--silent", "--fail", "--max-time", "2", "--output", "/dev/null", *more, url]
 
 
@@ -128,7 +128,8 @@ def components(machine: Machine) -> list[Component]:
         ),
         Component("containerd", ["containerd", "--config", etc / "containerd.toml"], ["ctr", "version"]),
         Component("kube-apiserver", called("kube-apiserver", api), _curl(f"https://{machine.address}:6443/readyz", *admin)),
-        Component("kube-controller-manager", called("kube-controller-manager", controllers), _curl("https://127.0.0.1:10257/healthz", "-k")),
+        Component("kube-controller-manager", called("kube-controller-manager", controllers),
+                  _curl("https://127.0.0.1:10257/healthz", "-k")),
         Component("kube-scheduler", called("kube-scheduler", scheduler), _curl("https://127.0.0.1:10259/healthz", "-k")),
         Component("kubelet", called("kubelet", {"config": etc / "kubelet.yaml", "kubeconfig": etc / "kubelet.kubeconfig",
                                                "node-ip": machine.address, "hostname-override": machine.name,
@@ -213,8 +214,10 @@ CONTAINERD = """
 version = 2
 root = "{state}/containerd"
 state = "/run/containerd"
-disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
-                    "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs", "io.containerd.tracing.processor.v1.otlp"]
+disabled_plugins = [
+    "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp", "io.containerd.snapshotter.v1.aufs",
+    "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
+]
 [grpc]
 address = "/run/containerd/containerd.sock"
 [plugins."io.containerd.grpc.v1.cri"]
