@@ -76,7 +76,7 @@ test: env browser check up ## everything, on the live lab and in a real browser
 	@$(PYTEST) -q tests/chapters
 	@$(MESHLAB) site
 	@$(PYTEST) -q tests/site
-	@$(SUDO) $(MESHLAB) down
+	@$(SUDO) $(PYTEST) -q tests/lifecycle
 
 soak: env up ## long proofs: kills of `up`, of components, and more
 	@$(SUDO) $(PYTEST) -q tests/soak

@@ -173,12 +173,13 @@ def _packages() -> Check:
     return Check("Debian packages", found, "installed by `meshlab up`", True)
 
 
-def checks(node: Machine, built: bool) -> list[Check]:
+def checks(node: Machine | None, built: bool) -> list[Check]:
     """Look at everything that could stop `up`.
 
     Parameters
     ----------
-    node : Machine
+    node : Machine or None
+        The node that is to come up; none when nothing but building is asked for.
     built : bool
         Whether the caches already hold every part, so that less disk is needed.
     """
@@ -188,11 +189,12 @@ def checks(node: Machine, built: bool) -> list[Check]:
         lambda: _disk(paths.STATE, DISK_GIB["run"], "the lab"),
     ]
     looks += [lambda feature=feature: _kernel(feature) for feature in KERNEL]
-    looks += [_overlay, _cgroups, lambda: _address(node), lambda: _link(node), _packages]
+    looks += [_overlay, _cgroups, _packages]
+    looks += [lambda: _address(node), lambda: _link(node)] if node else []
     return [look() for look in looks]
 
 
-def require(node: Machine, built: bool) -> None:
+def require(node: Machine | None, built: bool) -> None:
     """Refuse a machine that cannot hold the lab.
 
     Raises
