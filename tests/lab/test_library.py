@@ -143,7 +143,7 @@ spec:
     lab.run(f"kubectl apply -f {path}")
     try:
         with pytest.raises(MeshError, match="(?s)waiting for Deployments to roll out.*nobody.*example.invalid/nothing"):
-            rollout.complete(lab, ["nobody"], deadline=15)
+            rollout.complete(lab, ["nobody"], deadline=6)
     finally:
         lab.delete(path)
 
