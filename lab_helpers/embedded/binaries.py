@@ -9,7 +9,7 @@ from pathlib import Path
 from . import paths
 from .contained import Say, run
 from .store import Part
-from .toolchain import NEEDS_GO, go_module, go_run, pip_install
+from .toolchain import GO_TOOLS, go_module, go_run, pip_install
 from .versions import VERSIONS
 
 SOURCES = Path(__file__).parent / "build"
@@ -30,7 +30,7 @@ def _kubernetes(directory: Path, say: Say, log: Path) -> None:
         (directory / component).symlink_to("kubernetes")
 
 
-KUBERNETES = Part("kubernetes", _kubernetes, (SOURCES / "kubernetes", VERSIONS["kubernetes"]["version"]), NEEDS_GO)
+KUBERNETES = Part("kubernetes", _kubernetes, (SOURCES / "kubernetes", VERSIONS["kubernetes"]["version"]), tools=GO_TOOLS)
 
 
 def _go_install(of: dict, flags: str, directory: Path, say: Say, log: Path) -> None:
@@ -53,7 +53,7 @@ def _istio(directory: Path, say: Say, log: Path) -> None:
     _go_install(istio, flags, directory, say, log)
 
 
-ISTIO = Part("istio", _istio, (repr(VERSIONS["istio"]),), NEEDS_GO)
+ISTIO = Part("istio", _istio, (repr(VERSIONS["istio"]),), tools=GO_TOOLS)
 
 
 def _istio_sources(directory: Path, say: Say, log: Path) -> None:
@@ -66,13 +66,13 @@ def _istio_sources(directory: Path, say: Say, log: Path) -> None:
         os.chmod(path, path.stat().st_mode | 0o200)
 
 
-ISTIO_SOURCES = Part("istio-sources", _istio_sources, (VERSIONS["istio"]["revision"],), NEEDS_GO)
+ISTIO_SOURCES = Part("istio-sources", _istio_sources, (VERSIONS["istio"]["revision"],), tools=GO_TOOLS)
 
 HTTPBIN = Part(
     "go-httpbin",
     lambda directory, say, log: _go_install(VERSIONS["httpbin"], "-s -w", directory, say, log),
     (repr(VERSIONS["httpbin"]),),
-    NEEDS_GO,
+    tools=GO_TOOLS,
 )
 
 ENVOY = Part(
@@ -88,7 +88,7 @@ def _pause(directory: Path, say: Say, log: Path) -> None:
     run(["gcc", "-Os", "-static", "-s", "-DVERSION=lab", "-o", directory / "pause", source], log, say)
 
 
-PAUSE = Part("pause", _pause, (VERSIONS["kubernetes"]["version"],), NEEDS_GO)
+PAUSE = Part("pause", _pause, (VERSIONS["kubernetes"]["version"],), tools=GO_TOOLS)
 
 
 def link_tools() -> None:

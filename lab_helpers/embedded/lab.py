@@ -41,7 +41,7 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> 
         Naming what did not come up, and why.
     """
     with lock.exclusive(lock.LAB), lock.exclusive(lock.CACHE):
-        host.require(None if only == "build" else MACHINE, built=all(part.ready for part in PARTS))
+        host.require(None if only == "build" else MACHINE, built=not store.missing(PARTS))
         toolchain.install_packages(report)
         store.clean()
         store.forget(PARTS, rebuild)
@@ -170,7 +170,7 @@ def _workloads() -> dict[str, str]:
 
 def doctor() -> list[host.Check]:
     """Everything that could stop `up`, looked at beforehand."""
-    return host.checks(MACHINE, built=all(part.ready for part in PARTS))
+    return host.checks(MACHINE, built=not store.missing(PARTS))
 
 
 def log_file(component: str) -> Path:

@@ -37,13 +37,16 @@ class Part:
     inputs : tuple of str or Path
         Everything besides `needs` that its content depends on; files and folders count by content.
     needs : tuple of Part
-        What must be there before.
+        What goes into it, and so must be there before.
+    tools : tuple of Part
+        What must be there to build it, but leaves no mark on it.
     """
 
     name: str
     build: Callable[[Path, Say, Path], None]
     inputs: tuple[str | Path, ...] = ()
     needs: tuple[Part, ...] = ()
+    tools: tuple[Part, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -68,14 +71,24 @@ class Part:
 
 
 def every(parts: Iterable[Part]) -> list[Part]:
-    """`parts` and all that they need, needs first."""
-    graph: dict[Part, tuple[Part, ...]] = {}
+    """`parts` and all that goes into them or builds them, in an order in which they could be built."""
+    return _ordered(parts, lambda part: (*part.needs, *part.tools))
+
+
+def missing(parts: Iterable[Part]) -> list[Part]:
+    """What has to be built to have `parts`, in order. What only went into a finished part is not asked for again."""
+    wanted = [part for part in parts if not part.ready]
+    return _ordered(wanted, lambda part: [below for below in (*part.needs, *part.tools) if not below.ready])
+
+
+def _ordered(parts: Iterable[Part], below: Callable[[Part], Iterable[Part]]) -> list[Part]:
+    graph: dict[Part, list[Part]] = {}
     todo = list(parts)
     while todo:
         part = todo.pop()
         if part not in graph:
-            graph[part] = part.needs
-            todo.extend(part.needs)
+            graph[part] = list(below(part))
+            todo.extend(graph[part])
     return list(TopologicalSorter(graph).static_order())
 
 
@@ -117,11 +130,10 @@ def ensure(parts: Iterable[Part], report) -> None:
     for directory in (PARTS, UNFINISHED, BUILD_LOGS):
         directory.mkdir(parents=True, exist_ok=True)
     paths.give_to_user(paths.CACHE, PARTS, UNFINISHED, BUILD_LOGS)
-    ordered = every(parts)
-    missing = [part for part in ordered if not part.ready]
-    sorter = TopologicalSorter({part: [need for need in part.needs if not need.ready] for part in missing})
+    todo = missing(parts)
+    sorter = TopologicalSorter({part: [below for below in (*part.needs, *part.tools) if not below.ready] for part in todo})
     sorter.prepare()
-    rank = {part: index for index, part in enumerate(missing)}
+    rank = {part: index for index, part in enumerate(todo)}
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="build") as pool:
         running, failure = {}, None
         while sorter.is_active() and (not failure or running):

