@@ -93,10 +93,9 @@ PAUSE = Part("pause", _pause, (VERSIONS["kubernetes"]["version"],), tools=GO_TOO
 
 def link_tools() -> None:
     """Put kubectl and istioctl where a terminal can find them, whatever version the cache holds."""
-    paths.BIN.mkdir(exist_ok=True)
+    paths.make_folder(paths.BIN)
     for tool, part in (("kubectl", KUBERNETES), ("istioctl", ISTIO)):
         fresh = paths.BIN / f".{tool}"
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(part.path / tool)
         fresh.rename(paths.BIN / tool)
-    paths.give_to_user(paths.BIN)

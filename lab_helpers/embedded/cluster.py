@@ -35,10 +35,7 @@ def kubectl(*arguments: str | Path, kubeconfig: Path = paths.KUBECONFIG, stdin: 
 
 def write_kubeconfig(machine: Machine) -> None:
     """Write the lab's kubeconfig, readable by the invoking user alone."""
-    folder = paths.KUBECONFIG.parent
-    if not folder.exists():
-        folder.mkdir(mode=0o750)
-        paths.give_to_user(folder)
+    paths.make_folder(paths.KUBECONFIG.parent)
     pki.write_private(paths.KUBECONFIG, yaml.safe_dump(pki.kubeconfig(machine, "admin")).encode())
     paths.give_to_user(paths.KUBECONFIG)
 

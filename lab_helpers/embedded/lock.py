@@ -24,9 +24,7 @@ def exclusive(path: Path) -> Iterator[None]:
     HostError
         When another process holds it, naming that process.
     """
-    if not path.parent.exists():
-        path.parent.mkdir(parents=True)
-        paths.give_to_user(path.parent)
+    paths.make_folder(path.parent)
     with path.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,3 +23,10 @@ def give_to_user(*paths: Path) -> None:
     """Hand `paths` to the invoking user (no effect unless running under sudo)."""
     for path in paths:
         os.lchown(path, USER.pw_uid, USER.pw_gid)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder `path`, and those above it that are missing, the invoking user's."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    give_to_user(*missing)

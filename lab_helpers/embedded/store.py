@@ -128,8 +128,7 @@ def ensure(parts: Iterable[Part], report) -> None:
         The first failure, once the builds under way have ended.
     """
     for directory in (PARTS, UNFINISHED, BUILD_LOGS):
-        directory.mkdir(parents=True, exist_ok=True)
-    paths.give_to_user(paths.CACHE, PARTS, UNFINISHED, BUILD_LOGS)
+        paths.make_folder(directory)
     todo = missing(parts)
     sorter = TopologicalSorter({part: [below for below in (*part.needs, *part.tools) if not below.ready] for part in todo})
     sorter.prepare()
@@ -153,8 +152,7 @@ def ensure(parts: Iterable[Part], report) -> None:
 
 def _build(part: Part, report) -> None:
     unfinished = UNFINISHED / f"{part.name}.{os.getpid()}"
-    unfinished.mkdir(parents=True)
-    paths.give_to_user(unfinished)
+    paths.make_folder(unfinished)
     log = BUILD_LOGS / f"{part.name}.log"
     log.write_text(time.strftime("# %Y-%m-%d %H:%M:%S\n"))
     with report.step(f"build {part.name}") as say:
@@ -168,6 +166,6 @@ def _build(part: Part, report) -> None:
 
 def _discard(path: Path) -> None:
     gone = UNFINISHED / f"discarded-{path.name}.{os.getpid()}"
-    UNFINISHED.mkdir(parents=True, exist_ok=True)
+    paths.make_folder(UNFINISHED)
     os.rename(path, gone)
     shutil.rmtree(gone)

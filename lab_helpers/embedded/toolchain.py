@@ -34,7 +34,7 @@ def install_packages(report) -> None:
     missing = missing_packages(VERSIONS["host"]["packages"])
     if not missing:
         return
-    BUILD_LOGS.mkdir(parents=True, exist_ok=True)
+    paths.make_folder(BUILD_LOGS)
     log = BUILD_LOGS / "debian.log"
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     with report.step(f"install {len(missing)} Debian packages") as say:
@@ -103,9 +103,7 @@ def go_binary() -> str:
 def go_run(arguments: list[str], log: Path, say: contained.Say, **more) -> None:
     """Run one ``go`` command as the invoking user."""
     environment = go_environment() | more.pop("env", {})
-    cache = paths.CACHE / "go"
-    cache.mkdir(exist_ok=True)
-    paths.give_to_user(cache)
+    paths.make_folder(paths.CACHE / "go")
     contained.run([go_binary(), *arguments], log, say, env=environment, as_user=True, **more)
 
 

@@ -13,7 +13,10 @@ COLUMNS = ["source", "destination", "requests"]
 
 
 def calls(lab) -> pd.DataFrame:
-    """Count the requests that each workload of the namespace has sent to each other one, since its proxy started.
+    """Count the requests that each workload of the namespace has sent to each other one.
+
+    A proxy counts from when it last built the cluster: since it started, or since what makes up the cluster changed
+    (a DestinationRule, the service accounts behind it).
 
     Returns
     -------

@@ -16,7 +16,7 @@ from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 from lightkube.resources.core_v1 import Namespace, Pod, Service, ServiceAccount
 
 from lab_helpers.core.manifests import chapter_manifests, load, title
-from lab_helpers.mesh import apply, converge, objects, rollout
+from lab_helpers.mesh import apply, converge, leftovers, objects, rollout
 
 CLIENT = ("shared/client.yaml",)
 BOOKINFO = tuple(f"04_bookinfo/{name}.yaml" for name in ("01-productpage", "02-gateway", "03-details", "04-reviews", "05-ratings"))
@@ -75,7 +75,10 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
 def reach(lab, name: str, manifests: Iterable[str]) -> Checkpoint:
     """Bring the namespace to where it holds just what `manifests` say; `name` is only for the report."""
     wanted = [document for manifest in manifests for document in load(manifest)]
-    changes = [*_namespace(lab), *apply.erase(lab, _foreign(lab, wanted)).changes]
+    foreign = _foreign(lab, wanted)
+    left = leftovers.of(lab, {each["metadata"]["uid"] for each in foreign})
+    changes = [*_namespace(lab), *apply.erase(lab, foreign).changes]
+    leftovers.end(lab, left)
     changes += [*_exactly(lab, wanted), *_sidecars(lab)]
     converge.settled(lab)
     changed = [each for each in changes if each.action not in ("unchanged", "absent")]

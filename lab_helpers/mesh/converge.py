@@ -91,18 +91,23 @@ def settled(lab, deadline: float = DEADLINE) -> int:
 
 def running(lab, namespace: str = "*") -> set[str]:
     """Names (``pod.namespace``) of the ready pods that have a proxy and are not on their way out."""
-    return {f"{pod.metadata.name}.{pod.metadata.namespace}" for pod in lab.client.list(Pod, namespace=namespace) if _meshed(pod)}
+    return {
+        f"{pod.metadata.name}.{pod.metadata.namespace}"
+        for pod in lab.client.list(Pod, namespace=namespace)
+        if has_proxy(pod) and ready(pod)
+    }
+
+
+def ready(pod: Pod) -> bool:
+    """Whether `pod` is ready and not on its way out."""
+    says_so = any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or [])
+    return says_so and not pod.metadata.deletionTimestamp
 
 
 def has_proxy(pod: Pod) -> bool:
     """Whether `pod` was made with an Istio proxy: a sidecar of either kind, or a gateway's own."""
     containers = [*pod.spec.containers, *(pod.spec.initContainers or [])]
     return any(container.name == "istio-proxy" for container in containers)
-
-
-def _meshed(pod: Pod) -> bool:
-    ready = any(each.type == "Ready" and each.status == "True" for each in (pod.status.conditions or []))
-    return ready and not pod.metadata.deletionTimestamp and has_proxy(pod)
 
 
 def _unknown(store: dict, written: list[dict], deleted: list[dict]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
 
 import httpx2
@@ -12,7 +12,18 @@ from lightkube.config.client_adapter import Client as authenticated
 from lightkube.config.client_adapter import ConnectionParams
 from lightkube.config.kubeconfig import SingleConfig
 
-from lab_helpers.mesh import apply, calls, checkpoint, commands, gateway, observe
+from lab_helpers.mesh import apply, calls, checkpoint, commands, gateway, objects, observe
+
+
+def _in_sentences(method):
+    """Have what the API server or the network says come out of `method` as a `LabError`."""
+
+    @wraps(method)
+    def told(self, *positional, **named):
+        with objects.sentences(f"lab.{method.__name__}"):
+            return method(self, *positional, **named)
+
+    return told
 
 
 class Lab:
@@ -53,18 +64,22 @@ class Lab:
         """Address of the ingress gateway, such as ``http://192.0.2.1:30080``; see `gateway.url`."""
         return gateway.url(self)
 
+    @_in_sentences
     def checkpoint(self, chapter: str) -> checkpoint.Checkpoint:
         """Bring the namespace from any state to the start of `chapter`; see `checkpoint.checkpoint`."""
         return checkpoint.checkpoint(self, chapter)
 
+    @_in_sentences
     def apply(self, *manifests: str) -> apply.Outcome:
         """Apply manifests and return when the mesh runs it; see `apply.apply`."""
         return apply.apply(self, *manifests)
 
+    @_in_sentences
     def delete(self, *manifests: str) -> apply.Outcome:
         """Delete what manifests made and return when the mesh has forgotten it; see `apply.delete`."""
         return apply.delete(self, *manifests)
 
+    @_in_sentences
     def diff(self, *manifests: str) -> apply.Outcome:
         """What `apply` would change; see `apply.diff`."""
         return apply.diff(self, *manifests)
@@ -73,14 +88,17 @@ class Lab:
         """Run one kubectl, istioctl or curl command; see `commands.run`."""
         return commands.run(self, line, deadline)
 
+    @_in_sentences
     def page(self, path: str = "/productpage", headers: dict[str, str] | None = None) -> gateway.Page:
         """GET a page through the ingress gateway; see `gateway.page`."""
         return gateway.page(self, path, headers)
 
+    @_in_sentences
     def observe(self, service: str, n: int = 100, **how) -> pd.DataFrame:
         """Send `n` requests and return one row each; see `observe.observe`."""
         return observe.observe(self, service, n, **how)
 
+    @_in_sentences
     def calls(self) -> pd.DataFrame:
         """Who has called whom, by the proxies' own counters; see `calls.calls`."""
         return calls.calls(self)

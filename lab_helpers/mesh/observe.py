@@ -12,7 +12,7 @@ from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod, Service
 
 from lab_helpers.core.errors import TrafficError
-from lab_helpers.mesh import channels, gateway
+from lab_helpers.mesh import channels, converge, gateway
 
 COLUMNS = ["version", "status", "latency_ms", "pod"]
 MESH_PATHS = {"reviews": "/reviews/0", "ratings": "/ratings/0", "details": "/details/0", "productpage": "/productpage"}
@@ -144,14 +144,10 @@ def _told_pod(body: str) -> str | None:
 
 
 def _client_pod(lab, app: str) -> str:
-    pods = [pod for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": app}) if not pod.metadata.deletionTimestamp]
-    ready = [pod for pod in pods if any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or [])]
-    if not ready:
-        raise TrafficError(
-            f"There is no ready pod {app!r} in namespace {lab.namespace} to send from.",
-            f'lab.apply("shared/{app}.yaml")',
-        )
-    return ready[0].metadata.name
+    for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": app}):
+        if converge.ready(pod):
+            return pod.metadata.name
+    raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace} to send from.", f'lab.apply("shared/{app}.yaml")')
 
 
 def _service(lab, name: str) -> Service:

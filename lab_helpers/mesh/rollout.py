@@ -24,8 +24,9 @@ def complete(lab, names: list[str], deadline: float = DEADLINE) -> None:
 
     def late() -> list[str]:
         found = {each.metadata.name: each for each in lab.client.list(Deployment, namespace=lab.namespace)}
-        pending = [name for name in names if name not in found or not _done(found[name])]
-        return [f"{name} {_why(lab, found[name])}" if name in found else f"{name} is gone" for name in pending]
+        pods = list(lab.client.list(Pod, namespace=lab.namespace))
+        pending = [name for name in names if name not in found or not _done(found[name], pods)]
+        return [f"{name} {_why(found[name], pods)}" if name in found else f"{name} is gone" for name in pending]
 
     wait.until_none(late, "Deployments to roll out", "Look at the pods: kubectl describe pod NAME.", deadline, every=0.1)
 
@@ -67,15 +68,22 @@ def _endpoints(lab, deployments: list[str]) -> dict[str, set[str]]:
     return addresses
 
 
-def _done(deployment: Deployment) -> bool:
+def _done(deployment: Deployment, pods: list[Pod]) -> bool:
     spec, status = deployment.spec, deployment.status
     wanted = spec.replicas if spec.replicas is not None else 1
     current = (status.observedGeneration or 0) >= deployment.metadata.generation
     counts = (status.updatedReplicas or 0, status.replicas or 0, status.availableReplicas or 0)
-    return current and counts == (wanted, wanted, wanted)
+    # The counts lag behind the pods: right after one was deleted they still include it.
+    ready = sum(converge.ready(pod) for pod in _pods_of(deployment, pods))
+    return current and (*counts, ready) == (wanted, wanted, wanted, wanted)
 
 
-def _why(lab, deployment: Deployment) -> str:
+def _pods_of(deployment: Deployment, pods: list[Pod]) -> list[Pod]:
+    wanted = deployment.spec.selector.matchLabels.items()
+    return [pod for pod in pods if wanted <= (pod.metadata.labels or {}).items()]
+
+
+def _why(deployment: Deployment, pods: list[Pod]) -> str:
     failure = next(
         (each for each in deployment.status.conditions or [] if each.type == "ReplicaFailure" and each.status == "True"),
         None,
@@ -83,7 +91,7 @@ def _why(lab, deployment: Deployment) -> str:
     if failure:
         return f"cannot make pods ({failure.message})"
     reasons = []
-    for pod in lab.client.list(Pod, namespace=lab.namespace, labels=deployment.spec.selector.matchLabels):
+    for pod in _pods_of(deployment, pods):
         states = [*(pod.status.initContainerStatuses or []), *(pod.status.containerStatuses or [])]
         waiting = [
             f"{each.name}: {each.state.waiting.reason} {each.state.waiting.message or ''}".strip() for each in states if each.state.waiting

@@ -27,7 +27,6 @@ def bookinfo_runs(lab) -> str:
     """Every Service selects ready pods of all its versions, each with a sidecar."""
     services = {each.metadata.name: each for each in lab.client.list(Service, namespace=lab.namespace)}
     pods = [each for each in lab.client.list(Pod, namespace=lab.namespace) if not each.metadata.deletionTimestamp]
-    meshed = converge.running(lab, lab.namespace)
     for name, versions in VERSIONS.items():
         if name not in services:
             raise wrong(f"there is no Service {name}", "Was its manifest applied? Look at kubectl get services.")
@@ -45,7 +44,7 @@ def bookinfo_runs(lab) -> str:
                 f"{', '.join(plain)} has no sidecar",
                 "Is the namespace labelled for injection? Pods made before that keep as they were.",
             )
-        waiting = [pod.metadata.name for pod in selected if f"{pod.metadata.name}.{lab.namespace}" not in meshed]
+        waiting = [pod.metadata.name for pod in selected if not converge.ready(pod)]
         if waiting:
             raise wrong(f"{', '.join(waiting)} is not ready", "kubectl describe pod says what it waits for.")
         missing = versions - {(pod.metadata.labels or {}).get("version") for pod in selected}

@@ -82,7 +82,7 @@ def error(problem: LabError) -> list[str]:
 
 
 def _height(result: Page) -> int:
-    return 290 if result.reviews_pod else 170 if "<h1" in result.text else 60
+    return 290 if result.reviews_pod else 195 if "<h1" in result.text else 60
 
 
 def _shorter(document: str) -> str:

@@ -122,6 +122,8 @@ def test_check_1_fails_when_a_piece_is_missing(bookinfo):
     }
     for command, sentence in fails_on.items():
         bookinfo.run(command)
+        if "scale" in command:
+            bookinfo.run("kubectl wait --for=delete pod -l app=reviews,version=v2 --timeout=50s")
         fails("04.1", bookinfo, sentence=sentence)
         bookinfo.apply(*checkpoint.BOOKINFO)
         check("04.1", bookinfo)

@@ -5,9 +5,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from lightkube.config.kubeconfig import KubeConfig
+from lightkube.config.models import Cluster, User
 
-from lab_helpers.core.errors import CommandError, MeshError, TrafficError
+from lab_helpers.core.errors import ClusterError, CommandError, MeshError, TrafficError
 from lab_helpers.mesh import apply, commands, converge, envoy, gateway, istiod, observe, wait
+from lab_helpers.mesh.lab import Lab
 
 
 @pytest.fixture
@@ -144,3 +147,22 @@ def test_the_pod_that_served_a_page():
 def test_requests_that_make_no_sense_are_refused(lab, how, sentence):
     with pytest.raises(TrafficError, match=f"(?s){sentence}"):
         observe.observe(lab, **{"service": "reviews", **how})
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda lab: lab.page(),
+        lambda lab: lab.apply("04_bookinfo/01-productpage"),
+        lambda lab: lab.checkpoint("04_bookinfo"),
+        lambda lab: lab.observe("reviews"),
+        lambda lab: lab.calls(),
+    ],
+)
+def test_an_api_server_that_is_gone_is_named_whatever_was_asked(tmp_path, use):
+    with socket.socket() as held:  # bound and not listening: connections are refused
+        held.bind(("127.0.0.1", 0))
+        cluster = Cluster(server=f"https://127.0.0.1:{held.getsockname()[1]}", insecure=True)
+        config = KubeConfig.from_one(cluster=cluster, user=User(token="t")).get()
+        with pytest.raises(ClusterError, match="(?s)the API server did not answer.*meshlab status"):
+            use(Lab(config, tmp_path, "default"))
