@@ -82,22 +82,8 @@ def _disk(path: Path, gib: float, what: str) -> Check:
 
 def _tries(command: str) -> str:
     """Empty when the shell `command` succeeds in namespaces of its own, else the last line of what it said."""
-    unshare = [
-        "unshare",
-        "--mount",
-        "--net",
-        "--pid",
-        "--uts",
-        "--ipc",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-        "sh",
-        "-ec",
-        command,
-    ]
     try:
-        done = subprocess.run(unshare, capture_output=True, text=True, timeout=20)
+        done = subprocess.run([*machine.UNSHARE, "sh", "-ec", command], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[-1]

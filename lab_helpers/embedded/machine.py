@@ -17,6 +17,8 @@ from . import paths
 from .binaries import KUBERNETES
 from .debian import NODE_ROOT
 
+# A node's namespaces; everything in them ends with the process that this starts.
+UNSHARE = ("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
 CGROUP = "meshlab"
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 
@@ -147,22 +149,8 @@ def start(machine: Machine, log: Path) -> None:
         "NAME": machine.name,
         "ADDRESS": machine.address,
     }
-    unshare = [
-        "unshare",
-        "--mount",
-        "--net",
-        "--pid",
-        "--uts",
-        "--ipc",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-        "sh",
-        "-c",
-        BOOT,
-    ]
     # The process writes its own id before it makes anything, so that a boot that is killed here can still be found.
-    held = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(machine.pid_file), *unshare]
+    held = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(machine.pid_file), *UNSHARE, "sh", "-c", BOOT]
     with log.open("w") as out:
         holder = psutil.Popen(held, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/")
 

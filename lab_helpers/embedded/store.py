@@ -93,19 +93,23 @@ def _ordered(parts: Iterable[Part], below: Callable[[Part], Iterable[Part]]) -> 
 
 
 def forget(parts: Iterable[Part], names: Iterable[str]) -> None:
-    """Drop the finished parts called `names`, so that they are built again.
+    """Drop the finished parts called `names`, and those that they went into, so that all of them are built again.
 
     Raises
     ------
     BuildError
         When a name is not one of `parts`.
     """
-    known = {part.name: part for part in every(parts)}
-    for name in names:
-        if name not in known:
-            raise BuildError(f"There is no part called {name!r}.", f"The parts are: {', '.join(sorted(known))}.")
-        if known[name].ready:
-            _discard(known[name].path)
+    ordered = every(parts)
+    known = {part.name for part in ordered}
+    if unknown := set(names) - known:
+        raise BuildError(f"There is no part called {', '.join(sorted(unknown))!r}.", f"The parts are: {', '.join(sorted(known))}.")
+    dropped: set[Part] = set()
+    for part in ordered:
+        if part.name in names or dropped.intersection(part.needs):
+            dropped.add(part)
+            if part.ready:
+                _discard(part.path)
 
 
 def clean() -> None:

@@ -68,21 +68,23 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
 def settled(lab, deadline: float = DEADLINE) -> int:
     """Wait until every running proxy is connected and has accepted all that istiod sent it; return their number."""
     last: dict[str, dict] = {}
+    still = time.monotonic()
 
     def late() -> list[str]:
-        nonlocal last
+        nonlocal last, still
         proxies = istiod.proxies(lab)
         refused = [f"{each} refused {kind}: {why}" for each in proxies for kind, why in each.errors.items()]
-        if refused:
+        if refused and time.monotonic() - still > DEBOUNCE:  # what corrects it is not on its way either
             raise MeshError(f"A proxy did not take the configuration: {'; '.join(refused)}", "Undo the last change, or correct it.")
         sent = {str(each): each.sent for each in proxies}
         moving, last = sent != last, sent
+        still = time.monotonic() if moving else still
         behind = [each for each in proxies if each.behind]
         if behind:  # whoever is on its way out need not follow
             here = running(lab)
             behind = [each for each in behind if str(each) in here]
-        if behind or moving:
-            return [f"{each} lacks {', '.join(each.behind)}" for each in behind] or ["istiod is still sending"]
+        if refused or behind or moving:
+            return refused + [f"{each} lacks {', '.join(each.behind)}" for each in behind] or ["istiod is still sending"]
         return [f"{name} is not connected to istiod" for name in sorted(running(lab) - set(sent))]
 
     wait.until_none(late, "proxies to run the configuration", "See istioctl proxy-status, and the logs of the pods named.", deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 
 import pytest
@@ -73,14 +74,15 @@ def test_a_failed_build_leaves_no_part_and_the_others_stay(cache):
     assert not (cache / "unfinished").exists()
 
 
-def test_forget_builds_again_and_knows_its_parts():
-    part = Part("part", writes("1"))
-    store.ensure([part], Quiet())
-    store.forget([part], ["part"])
-    assert not part.ready
+def test_forget_drops_a_part_and_what_it_went_into():
+    below, beside = Part("below", writes("1")), Part("beside", writes("2"))
+    above = Part("above", writes("3"), needs=(below, beside))
+    store.ensure([above], Quiet())
+    store.forget([above], ["below"])
+    assert not below.ready and not above.ready and beside.ready
     with pytest.raises(BuildError, match="no part called 'prat'") as caught:
-        store.forget([part], ["prat"])
-    assert "part" in caught.value.do
+        store.forget([above], ["prat"])
+    assert "below" in caught.value.do
 
 
 def test_a_command_that_fails_is_quoted_and_its_log_named(tmp_path):
@@ -120,5 +122,5 @@ def test_what_only_went_into_a_finished_part_is_not_built_again():
     below = Part("below", writes("1"))
     above = Part("above", writes("2"), needs=(below,))
     store.ensure([above], Quiet())
-    store.forget([above], ["below"])
+    shutil.rmtree(below.path)
     assert store.missing([above]) == [] and store.missing([above, below]) == [below]
