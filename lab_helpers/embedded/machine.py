@@ -203,7 +203,7 @@ def inside(machine: Machine, command: Sequence[str]) -> list[str]:
 
 
 def _enter(pid: int, command: Sequence[str]) -> list[str]:
-    return ["nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--uts", "--ipc", "--", *map(str, command)]
+    return ["nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--uts", "--ipc", "--root", "--wd", "--", *map(str, command)]
 
 
 def processes(machine: Machine) -> list[int]:
