@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import papermill
+from jupyter_client.manager import AsyncKernelManager
 
 from lab_helpers import site
 from lab_helpers.core.errors import LabError
@@ -35,6 +36,18 @@ def find(stem: str) -> Path:
     return path
 
 
+class LocalKernel(AsyncKernelManager):
+    """A kernel that is spoken to by Unix sockets: its TCP ports would be open to everybody on the machine."""
+
+    transport = "ipc"
+
+
+def execute(source: Path, target: Path) -> None:
+    """Execute the notebook `source` by Papermill, as a learner would who runs every cell; write it to `target`."""
+    quiet = {"progress_bar": False, "kernel_name": "python3", "kernel_manager_class": LocalKernel}
+    papermill.execute_notebook(source, target, cwd=NOTEBOOKS, **quiet)
+
+
 def run(stem: str) -> tuple[Path, float]:
     """Bring the lab to the start of the chapter `stem` and execute it.
 
@@ -53,7 +66,7 @@ def run(stem: str) -> tuple[Path, float]:
     connect(quiet=True).checkpoint(stem)
     began = time.monotonic()
     try:
-        papermill.execute_notebook(source, target, cwd=NOTEBOOKS, kernel_name="python3", progress_bar=False)
+        execute(source, target)
     except papermill.PapermillExecutionError as error:
         what = f"Chapter {stem} failed in cell {error.cell_index}: {error.ename}: {error.evalue}"
         raise LabError(what, f"The notebook as far as it came: {target.relative_to(ROOT)}") from None

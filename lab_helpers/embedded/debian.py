@@ -29,6 +29,8 @@ def bootstrap(name: str, target: Path, say: Say, log: Path) -> None:
         "--aptopt=Acquire::Languages \"none\"", "--aptopt=APT::Install-Recommends \"false\"",
         # Not the manual pages: openjdk's post-installation script wants its own.
         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+        # mmdebstrap leaves this machine's name, resolver and mirror in it.
+        "--customize-hook=rm -rf \"$1\"/etc/resolv.conf \"$1\"/etc/hostname \"$1\"/etc/apt/sources.list \"$1\"/etc/apt/sources.list.d/*",
         suite, str(target), *(["-"] if lines else []),
     ]  # fmt: skip
     run(command, log, say, stdin=lines or None)

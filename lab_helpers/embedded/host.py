@@ -47,6 +47,17 @@ def _root() -> Check:
     )
 
 
+def _own_root() -> Check:
+    here, machines = os.stat("/"), Path("/proc/1/root/")
+    try:
+        chroot = (here.st_dev, here.st_ino) != (machines.stat().st_dev, machines.stat().st_ino)
+    except OSError:
+        chroot = False  # not root: said above
+    # Whoever enters a mount namespace that was made in a chroot lands outside of it: containers would see the wrong files.
+    do = "Run it outside of the chroot, or in a container or namespace with a root of its own (pivot_root)."
+    return Check("root directory", "a chroot" if chroot else "the machine's own", "the machine's own", not chroot, do)
+
+
 def _platform() -> Check:
     found = f"{platform.system()} {platform.machine()}"
     do = "Use a cluster that you have: meshlab up --context NAME. The book's page on clusters says how."
@@ -169,7 +180,7 @@ def checks(node: Machine | None, built: bool) -> list[Check]:
     built : bool
         Whether the caches already hold every part, so that less disk is needed.
     """
-    looks: list[Callable[[], Check]] = [_root, _platform, _debian, _memory]
+    looks: list[Callable[[], Check]] = [_root, _own_root, _platform, _debian, _memory]
     looks += [
         lambda: _disk(paths.CACHE, DISK_GIB["run" if built else "build"], "caches"),
         lambda: _disk(paths.STATE, DISK_GIB["run"], "the lab"),

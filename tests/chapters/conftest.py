@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import nbformat
-import papermill
 import pytest
 
+from lab_helpers import course
 from lab_helpers.mesh.connect import connect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def run_chapter(tmp_path):
 
     def run(stem: str) -> list[str]:
         target = tmp_path / f"{stem}.ipynb"
-        papermill.execute_notebook(NOTEBOOKS / f"{stem}.ipynb", target, cwd=NOTEBOOKS, kernel_name="python3", progress_bar=False)
+        course.execute(NOTEBOOKS / f"{stem}.ipynb", target)
         return passed(target)
 
     return run

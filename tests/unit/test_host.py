@@ -19,6 +19,12 @@ def test_not_root(monkeypatch):
     assert not check.well and "sudo" in check.do
 
 
+def test_in_a_chroot(monkeypatch, tmp_path):
+    monkeypatch.setattr(host, "Path", lambda path: tmp_path)
+    check = host._own_root()
+    assert not check.well and check.found == "a chroot"
+
+
 def test_not_linux_on_x86_64(monkeypatch):
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     check = host._platform()
