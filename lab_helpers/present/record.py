@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
 
 # The kernel's and papermill's own notes: times, paths, versions of this machine.
 CELL_NOTES = ("execution", "papermill", "jupyter", "ExecuteTime", "collapsed")
+TIME_TO_EFFECT = re.compile(r"(?<=proxies) after \d+\.\d\d s")
 NOTEBOOK_NOTES = ("papermill", "widgets", "signature")
 
 
 def normalise(source: Path, target: Path | None = None) -> Path:
     """Strip times, run ids and machine details from the notebook `source`; write it to `target`, by default in place.
 
-    Outputs stay as they are. Cell ids become ``NN-k``, so that a second run changes no line but the outputs that differ.
+    Outputs stay as they are, but for the time that a change took to be in effect, which no two runs share.
+    Cell ids become ``NN-k``, so that a second run changes no line but the outputs that differ.
 
     Raises
     ------
@@ -35,6 +38,9 @@ def normalise(source: Path, target: Path | None = None) -> Path:
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = order
+            for form, content in output.get("data", {}).items():
+                if isinstance(content, str):
+                    output.data[form] = TIME_TO_EFFECT.sub("", content)
     notebook.cells = cells
     for note in NOTEBOOK_NOTES:
         notebook.metadata.pop(note, None)
