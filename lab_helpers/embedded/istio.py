@@ -22,13 +22,19 @@ OVERLAY = Path(__file__).parent / "overlay" / "istio.yaml"
 NAMESPACE = "default"
 
 
-def installed_version(**target) -> str | None:
-    """The version of the istiod that runs, by its image's tag; None when there is none."""
-    query = ("get", "deployment", "istiod", "--namespace", "istio-system", "--ignore-not-found", "--output", "json")
-    text = kubectl(*query, **target)
-    if not text.strip():
-        return None
-    return json.loads(text)["spec"]["template"]["spec"]["containers"][0]["image"].rsplit(":", 1)[1]
+DEPLOYMENTS = ("istiod", "istio-ingressgateway", "istio-egressgateway")
+# Written when an installation has come to its end: one that was killed half-way leaves Deployments too.
+MARK = "meshlab/installed"
+
+
+def installed(**target) -> bool:
+    """Whether Istio of this version was installed to the end, and is still there."""
+    namespace = kubectl("get", "namespace", "istio-system", "--ignore-not-found", "--output", "json", **target)
+    mark = json.loads(namespace)["metadata"].get("annotations", {}).get(MARK) if namespace.strip() else None
+    if mark != VERSIONS["istio"]["version"]:
+        return False
+    found = json.loads(kubectl("get", "deployments", "--namespace", "istio-system", "--output", "json", **target))["items"]
+    return {deployment["metadata"]["name"] for deployment in found} >= set(DEPLOYMENTS)
 
 
 def install(overlays: Sequence[Path], say: Say, kubeconfig: Path = paths.KUBECONFIG, context: str | None = None) -> None:
@@ -62,6 +68,15 @@ def install(overlays: Sequence[Path], say: Say, kubeconfig: Path = paths.KUBECON
             "istioctl install failed: " + "\n    ".join(lines[-6:]),
             "Run `meshlab up` again; if it fails again, `meshlab status`.",
         )
+    kubectl(
+        "annotate",
+        "namespace",
+        "istio-system",
+        f"{MARK}={VERSIONS['istio']['version']}",
+        "--overwrite",
+        kubeconfig=kubeconfig,
+        context=context,
+    )
 
 
 def deploy_bookinfo(**target) -> None:
