@@ -61,7 +61,6 @@ def _istio_sources(directory: Path, say: Say, log: Path) -> None:
     say("copying the samples and the bootstrap template out of Istio's module")
     shutil.copytree(module / "samples", directory / "samples")
     shutil.copytree(module / "tools/packaging/common", directory / "tools/packaging/common")
-    shutil.copytree(module / "tests/testdata/certs", directory / "tests/testdata/certs")
     for path in directory.rglob("*"):
         os.chmod(path, path.stat().st_mode | 0o200)
 

@@ -48,7 +48,7 @@ def _root() -> Check:
 
 
 def _own_root() -> Check:
-    here, machines = os.stat("/"), Path("/proc/1/root/")
+    here, machines = os.stat("/"), Path("/proc/1/root")
     try:
         chroot = (here.st_dev, here.st_ino) != (machines.stat().st_dev, machines.stat().st_ino)
     except OSError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -125,8 +124,8 @@ def gateway_url(**target) -> str:
     return f"http://{address}:{port}"
 
 
-def wait_page(url: str, seconds: float = 90) -> float:
-    """Wait for the first 200 of Bookinfo's page through the gateway; returns the Unix time at which it came."""
+def wait_page(url: str, seconds: float = 90) -> None:
+    """Wait for the first 200 of Bookinfo's page through the gateway."""
     seen = "no answer"
 
     def answers() -> bool:
@@ -148,7 +147,6 @@ def wait_page(url: str, seconds: float = 90) -> float:
         error=MeshError,
         do="See `meshlab status`.",
     )
-    return time.time()
 
 
 def supported(version: str) -> bool:

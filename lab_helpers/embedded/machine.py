@@ -78,7 +78,7 @@ def init_pid(machine: Machine) -> int | None:
     try:
         holder = _holder(machine)
         init = next((child for child in holder.children() if child.name() == "tini"), None) if holder else None
-        return init.pid if init and Path(f"/proc/{init.pid}/root/run/booted").exists() else None
+        return init.pid if init and Path(f"/proc/{init.pid}/root", "run/booted").exists() else None
     except psutil.NoSuchProcess:
         return None
 
@@ -88,8 +88,9 @@ def init_pid(machine: Machine) -> int | None:
 BOOT = """
 set -e
 mount --make-rprivate /
-mkdir -p "$STATE/root/upper" "$STATE/root/work" "$STATE/root/merged"
+mkdir -p "$STATE/root"
 cd "$STATE/root"
+mkdir -p upper work merged
 mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=upper,workdir=work" merged
 cd merged
 mkdir -p ".$STATE" opt/lab/bin run/lock opt/cni/bin etc/cni/net.d var/log/pods
