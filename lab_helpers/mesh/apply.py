@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import yaml
 
 from lab_helpers.core.manifests import in_apply_order, in_delete_order, load, title
-from lab_helpers.mesh import converge, objects, rollout, wait
+from lab_helpers.mesh import converge, gateway, objects, rollout, wait
 
 # What the API server and controllers fill in: never part of what a person wrote.
 BOOKKEEPING = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink", "namespace")
@@ -74,22 +75,28 @@ def apply(lab, *names: str) -> Outcome:
     MeshError
         The mesh did not follow in time; names what lags.
     """
-    return write(lab, _load(names), f"kubectl apply --server-side {_files(names)}")
+    return write(lab, load_for(lab, names), _line(lab, "apply --server-side", names))
 
 
 def delete(lab, *names: str) -> Outcome:
     """Delete the objects of manifests, last first, and wait until they are gone and every proxy has forgotten them."""
-    return erase(lab, _load(names), f"kubectl delete --ignore-not-found {_files(names)}")
+    return erase(lab, load_for(lab, names), _line(lab, "delete --ignore-not-found", names))
 
 
 def diff(lab, *names: str) -> Outcome:
     """Say what `apply` would change, by a dry run on the API server; nothing is changed."""
     changes = []
-    for document in in_apply_order(_load(names)):
+    for document in in_apply_order(load_for(lab, names)):
         with objects.sentences(title(document)):
             old = objects.read(lab.client, document, lab.namespace)
         changes.append(_change(document, old, objects.write(lab.client, document, lab.namespace, dry_run=True)))
-    return Outcome(f"kubectl diff --server-side {_files(names)}", changes)
+    return Outcome(_line(lab, "diff --server-side", names), changes)
+
+
+def load_for(lab, names: Iterable[str]) -> list[dict]:
+    """Read manifests as this lab applies them: its own host stands where one claims every host of the shared gateway."""
+    read = [document for name in names for document in load(name)]
+    return [gateway.claiming(each, gateway.host(lab)) for each in read] if gateway.host(lab) else read
 
 
 def erase(lab, documents: list[dict], command: str = "") -> Outcome:
@@ -167,10 +174,9 @@ def _still(lab, document: dict) -> bool:
     return now is not None and now["metadata"]["uid"] == document["metadata"]["uid"]
 
 
-def _load(names: tuple[str, ...]) -> list[dict]:
-    return [document for name in names for document in load(name)]
-
-
-def _files(names: tuple[str, ...]) -> str:
+def _line(lab, verb: str, names: tuple[str, ...]) -> str:
+    """The line for a terminal; where manifests claim the gateway's every host, the lab's own host is put in first."""
     shown = [name if name.endswith((".yaml", ".yml")) or "/" not in name else f"{name}.yaml" for name in names]
-    return " ".join(f"-f {name}" for name in shown)
+    if [each for name in names for each in load(name)] == load_for(lab, names):
+        return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
+    return f"sed 's/\"\\*\"/{gateway.host(lab)}/' {' '.join(shown)} | kubectl {verb} -f -"

@@ -18,6 +18,8 @@ class Page:
     Attributes
     ----------
     url : str
+    host : str
+        What the request named as its ``Host`` instead of the URL's; empty if nothing.
     status : int
     headers : dict of str to str
         Lower-case names.
@@ -33,6 +35,7 @@ class Page:
     text: str = field(repr=False)
     reviews_pod: str | None = None
     reviews_version: str | None = None
+    host: str = ""
 
     @property
     def stars(self) -> str:
@@ -42,7 +45,28 @@ class Page:
 
     def __str__(self) -> str:
         shown = f", reviews by {self.reviews_version}, {self.stars.replace('none', 'no')} stars" if self.reviews_pod else ""
-        return f"$ curl {self.url}\n{self.status}{shown}"
+        named = f"--header 'Host: {self.host}' " if self.host else ""
+        return f"$ curl {named}{self.url}\n{self.status}{shown}"
+
+
+def host(lab) -> str:
+    """The ``Host`` by which the gateway knows this learner; empty in namespace ``default``, which takes every host.
+
+    Learners who share a cluster share its gateway, too. A host each is how Istio keeps their routes apart: of two gateways
+    that claim ``*`` on one port, only the older one is served.
+    """
+    return "" if lab.namespace == "default" else f"{lab.namespace}.lab"
+
+
+def claiming(document: dict, name: str) -> dict:
+    """`document` with ``*`` replaced by the host `name`, in a Gateway or a VirtualService; anything else as it is."""
+    own = [name]
+    if document["kind"] == "VirtualService" and document["spec"].get("hosts") == ["*"]:
+        return {**document, "spec": {**document["spec"], "hosts": own}}
+    if document["kind"] == "Gateway" and "servers" in document["spec"]:
+        servers = [{**each, "hosts": own} if each.get("hosts") == ["*"] else each for each in document["spec"]["servers"]]
+        return {**document, "spec": {**document["spec"], "servers": servers}}
+    return document
 
 
 def url(lab) -> str:
@@ -73,21 +97,27 @@ def url(lab) -> str:
 
 
 def page(lab, path: str = "/productpage", headers: dict[str, str] | None = None) -> Page:
-    """GET one page through the ingress gateway.
+    """GET one page through the ingress gateway, by the lab's own host unless `headers` name another.
 
     Raises
     ------
     TrafficError
         Nothing answered there at all. An answer such as 404 or 503 is no error: look at ``.status``.
     """
-    address = f"{lab.url}{path}"
+    address, sent = f"{lab.url}{path}", addressed(lab, headers)
     try:
-        answer = lab.outside.get(address, headers=headers)
+        answer = lab.outside.get(address, headers=sent)
     except httpx2.HTTPError as error:
         raise unreachable(address, error) from error
     pod = served_by(answer.text)
     version = versions(lab).get(pod) if pod else None
-    return Page(address, answer.status_code, dict(answer.headers), answer.text, pod, version)
+    return Page(address, answer.status_code, dict(answer.headers), answer.text, pod, version, sent.get("host", ""))
+
+
+def addressed(lab, headers: dict[str, str] | None) -> dict[str, str]:
+    """`headers` with lower-case names, and with the lab's own host if they name none."""
+    own = {"host": host(lab)} if host(lab) else {}
+    return {**own, **{name.lower(): value for name, value in (headers or {}).items()}}
 
 
 def versions(lab) -> dict[str, str]:

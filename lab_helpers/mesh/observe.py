@@ -121,7 +121,7 @@ def _from_pod(lab, client: str, url: str, n: int, parallel: int, headers: dict[s
 
 
 def _through_gateway(lab, n: int, path: str, parallel: int, headers: dict[str, str]) -> list[dict]:
-    address = f"{lab.url}{path}"
+    address, headers = f"{lab.url}{path}", gateway.addressed(lab, headers)
 
     def one(_) -> dict:
         start = time.perf_counter()
