@@ -7,7 +7,7 @@ small a fault it must find (`required_n`), so that no check has to be repeated u
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,8 @@ from scipy import optimize, stats
 
 from lab_helpers.core.errors import LabError
 
-# Ten checks of this kind in a run of the course make one false alarm in a thousand runs; with more of them, lower it.
-ALPHA = 1e-4
+# A hundred checks of this kind in a run of the course make one false alarm in a thousand runs.
+ALPHA = 1e-5
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Fit:
 
 
 def validate_weights(weights: Mapping[str, int]) -> dict[str, int]:
-    """Check that `weights` are what Istio takes for the weights of one route.
+    """Check that `weights` are percentages: Istio itself takes any whole numbers that are not all 0, and their ratio counts.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def validate_weights(weights: Mapping[str, int]) -> dict[str, int]:
         if isinstance(weight, bool) or not isinstance(weight, int | np.integer):
             raise LabError(
                 f"The weight of {name} is {weight!r}, which is not a whole number.",
-                "Istio takes whole percentages only.",
+                "Istio takes whole numbers only.",
             )
         if weight < 0:
             raise LabError(f"The weight of {name} is {weight}, which is negative.", "Use 0 for a version that shall get nothing.")
@@ -162,6 +162,32 @@ def required_n(expected: Mapping[str, float], actual: Mapping[str, float], alpha
     while power(upper, expected, actual, alpha) < wanted_power:
         upper *= 2
     return int(np.ceil(optimize.brentq(lambda n: power(n, expected, actual, alpha) - wanted_power, 1, upper)))
+
+
+def within_points(counts: Mapping[str, int], expected: Mapping[str, float], points: float) -> bool:
+    """Whether no share is further than `points` percentage points off: the rule of thumb that a test replaces."""
+    n = sum(counts.values())
+    return all(abs(100 * counts.get(name, 0) / n - 100 * share) <= points for name, share in _shares(expected).items())
+
+
+def failure_rate(
+    passes: Callable[[dict[str, int]], bool], shares: Mapping[str, float], n: int, times: int = 10_000, seed: int = 0
+) -> float:
+    """How often a rule fails a mesh that really has these `shares`, by simulating `times` runs of `n` requests.
+
+    Parameters
+    ----------
+    passes : callable
+        The rule: counts by version in, verdict out.
+
+    Returns
+    -------
+    float
+        Between 0 and 1: the false-alarm rate if the mesh is right, the power if it is wrong.
+    """
+    true = _shares(shares)
+    drawn = np.random.default_rng(seed).multinomial(n, list(true.values()), size=times)
+    return sum(not passes(dict(zip(true, map(int, counts), strict=True))) for counts in drawn) / times
 
 
 def rate_interval(hits: int, n: int, confidence: float = 0.99) -> tuple[float, float]:

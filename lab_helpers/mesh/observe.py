@@ -73,7 +73,7 @@ def observe(
     path = path or (GATEWAY_PATHS if via == "gateway" else MESH_PATHS).get(service)
     if path is None:
         raise TrafficError(f"What to ask {service} for is not known.", "Give a path, such as path='/'.")
-    found = _service(lab, service)
+    found = find_service(lab, service)
     if via == "gateway":
         rows = _through_gateway(lab, n, path, parallel, headers or {})
     else:
@@ -102,7 +102,7 @@ def _from_pod(lab, client: str, url: str, n: int, parallel: int, headers: dict[s
     config += [f'header = "{name}: {value}"' for name, value in headers.items()]
     config += ["parallel", "parallel-immediate", f"parallel-max = {parallel}"] if parallel > 1 else []
     script = 'd=$(mktemp -d /answers/XXXXXX) && cd "$d" && printf %s "$1" | curl --config -; echo; grep -rH podname .; cd /; rm -rf "$d"'
-    name = _client_pod(lab, client)
+    name = _client_pod(lab, client).metadata.name
     command = ["sh", "-c", script, "sh", "\n".join(config)]
     answer = channels.execute(lab, name, client, command, deadline=60 + n / 10)
     lines = answer.stdout.splitlines()
@@ -143,17 +143,31 @@ def _told_pod(body: str) -> str | None:
         return None
 
 
-def _client_pod(lab, app: str) -> str:
+def has_sidecar(lab) -> bool:
+    """Whether the pod that sends requests from within the mesh has a proxy, which is who follows the mesh's rules."""
+    return converge.has_proxy(_client_pod(lab, CLIENTS["mesh"]))
+
+
+def _client_pod(lab, app: str) -> Pod:
     for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": app}):
         if converge.ready(pod):
-            return pod.metadata.name
+            return pod
     raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace} to send from.", f'lab.apply("shared/{app}.yaml")')
 
 
-def _service(lab, name: str) -> Service:
+def find_service(lab, name: str) -> Service:
+    """The Service `name` of the lab's namespace.
+
+    Raises
+    ------
+    TrafficError
+        There is none.
+    """
     try:
         return lab.client.get(Service, name, namespace=lab.namespace)
     except ApiError as error:
+        if error.status.code != 404:
+            raise
         raise TrafficError(f"Namespace {lab.namespace} has no Service {name!r}.", "kubectl get services lists them.") from error
 
 

@@ -7,12 +7,14 @@ from scipy import stats
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.statistics import (
     ALPHA,
+    failure_rate,
     goodness_of_fit,
     power,
     quantile_interval,
     rate_interval,
     required_n,
     validate_weights,
+    within_points,
 )
 
 THIRDS = {"v1": 1, "v2": 1, "v3": 1}
@@ -49,6 +51,24 @@ def test_a_version_with_weight_zero_must_not_be_seen():
 
 def test_false_alarm_rate_is_what_is_stated():
     assert simulated_rejections([1 / 3] * 3, 400) <= 3 * ALPHA
+
+
+def test_a_hundred_requests_and_ten_points_are_worth_little():
+    """By simulation, and by the exact binomial: a right 50/50 mesh lies more than ten points off in 3.5 % of runs."""
+    fair = {"v1": 50, "v2": 50}
+    alarms = failure_rate(lambda counts: within_points(counts, fair, 10), fair, 100, times=20_000)
+    assert alarms == pytest.approx(2 * stats.binom.cdf(39, 100, 0.5), abs=0.005)
+
+
+def test_the_check_of_the_traffic_shifting_chapter_keeps_its_word():
+    right, fault = {"v1": 15, "v2": 25, "v3": 60}, {"v1": 20, "v2": 25, "v3": 55}
+    n = required_n(right, fault, wanted_power=0.999)
+
+    def passes(counts):
+        return goodness_of_fit(counts, right).passed
+
+    assert failure_rate(passes, right, n, times=2000) == 0
+    assert failure_rate(passes, fault, n, times=2000) > 0.99
 
 
 @pytest.mark.parametrize("wanted", [0.9, 0.99])

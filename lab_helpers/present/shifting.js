@@ -1,0 +1,167 @@
+// Sliders for weights and a picture of the shares: `live` in JupyterLab, driven by Python; `replay` on a static page, from a recording.
+
+// Set one weight; the others keep their proportions, in whole numbers, so that all add up to 100 again.
+function rebalance(weights, name, value) {
+  const others = Object.keys(weights).filter((each) => each !== name);
+  if (!others.length) return { [name]: 100 };
+  const left = 100 - value;
+  const before = others.reduce((sum, each) => sum + weights[each], 0);
+  const exact = others.map((each) => (before ? (weights[each] * left) / before : left / others.length));
+  const whole = exact.map(Math.floor);
+  const order = exact.map((share, at) => [share - whole[at], at]).sort((a, b) => b[0] - a[0] || a[1] - b[1]);
+  let missing = left - whole.reduce((sum, each) => sum + each, 0);
+  for (const [, at] of order) if (missing-- > 0) whole[at] += 1;
+  const set = { [name]: value };
+  others.forEach((each, at) => { set[each] = whole[at]; });
+  return Object.fromEntries(Object.keys(weights).map((each) => [each, set[each]]));
+}
+
+function element(name, attributes = {}, text = "") {
+  const made = /^(svg|g|rect|line|path|text)$/.test(name)
+    ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.textContent = text;
+  return made;
+}
+
+// The picture: for each version a bar (seen), its interval, and a mark (wanted). Returns a function that draws a state.
+function picture(versions) {
+  const [left, width, row, top] = [40, 450, 38, 4];
+  const bottom = top + row * versions.length;
+  const x = (percent) => left + (width * percent) / 100;
+  const svg = element("svg", { viewBox: `0 0 640 ${bottom + 46}`, role: "img" });
+  for (let percent = 0; percent <= 100; percent += 20) {
+    svg.append(element("line", { class: "grid", x1: x(percent), x2: x(percent), y1: top, y2: bottom }));
+    svg.append(element("text", { class: "small", x: x(percent), y: bottom + 15, "text-anchor": "middle" }, `${percent} %`));
+  }
+  const legend = [["seen", "seen"], ["interval", "99 % interval"], ["wanted", "wanted"]];
+  legend.forEach(([kind, text], at) => {
+    const [from, y] = [left + 130 * at, bottom + 36];
+    if (kind === "seen") svg.append(element("rect", { class: kind, x: from, y: y - 9, width: 22, height: 9 }));
+    else if (kind === "interval") svg.append(element("path", { class: kind, d: `M${from} ${y - 8}v8m0-4h22m0-4v8` }));
+    else svg.append(element("line", { class: kind, x1: from + 11, x2: from + 11, y1: y - 12, y2: y + 2 }));
+    svg.append(element("text", { class: "small", x: from + 29, y }, text));
+  });
+  const rows = versions.map((version, at) => {
+    const middle = top + row * (at + 0.5);
+    const bar = element("rect", { class: "seen", "data-version": version, x: left, y: middle - 11, width: 0, height: 22 });
+    const interval = element("path", { class: "interval" });
+    const mark = element("line", { class: "wanted", y1: middle - 16, y2: middle + 16 });
+    const told = element("text", { x: left + width + 14, y: middle + 4 });
+    svg.append(element("text", { x: left - 8, y: middle + 4, "text-anchor": "end" }, version), bar, interval, mark, told);
+    return { version, middle, bar, interval, mark, told };
+  });
+  const draw = (state) => {
+    const answered = versions.reduce((sum, each) => sum + ((state.counts || {})[each] || 0), 0);
+    const said = [];
+    for (const { version, middle, bar, interval, mark, told } of rows) {
+      const share = answered ? (100 * ((state.counts || {})[version] || 0)) / answered : 0;
+      const [low, high] = ((state.intervals || {})[version]) || [];
+      bar.setAttribute("width", (width * share) / 100);
+      interval.setAttribute("d", low === undefined ? "" : `M${x(low)} ${middle - 6}v12m0-6H${x(high)}m0-6v12`);
+      mark.setAttribute("x1", x(state.weights[version] || 0));
+      mark.setAttribute("x2", x(state.weights[version] || 0));
+      told.textContent = answered ? `${share.toFixed(1)} %, wanted ${state.weights[version] || 0} %` : "";
+      said.push(`${version} ${share.toFixed(1)} percent, wanted ${state.weights[version] || 0}`);
+    }
+    svg.setAttribute("aria-label", answered ? said.join("; ") : "Nothing measured yet.");
+  };
+  return { svg, draw };
+}
+
+// What is going on, in a sentence or two.
+function sentence(state) {
+  if (state.phase === "applying") return "Applying the weights …";
+  if (state.sent === undefined) {
+    return state.phase === "stopped" ? "Stopped." : "Release a slider: its weights are applied, and requests are sent to see what comes of them.";
+  }
+  const effect = state.seconds === null ? "The mesh had these weights already. "
+    : `In effect on all ${state.proxies} proxies after ${state.seconds.toFixed(2)} s. `;
+  const failed = state.failed ? ` ${state.failed} of them failed.` : "";
+  const stopped = state.phase === "stopped" ? " Stopped." : "";
+  const sent = `${state.sent} of ${state.n} requests sent.${failed}${stopped}`;
+  if (state.p === null) return `${effect}${sent} Too few for a test as yet.`;
+  const verdict = state.p >= state.alpha ? "agrees with" : "contradicts";
+  return `${effect}${sent} χ² test: p = ${state.p}, which ${verdict} the weights (α = ${state.alpha}).`;
+}
+
+// Sliders above, picture, sentence below; `asked` is called with the weights when a slider is let go.
+function panel(host, weights, asked) {
+  let current = { ...weights };
+  const versions = Object.keys(weights);
+  const shares = picture(versions);
+  const box = element("div", { class: "sliders" });
+  const status = element("p", { class: "status", role: "status" });
+  const sliders = versions.map((version) => {
+    const slider = element("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": `weight of ${version}, percent` });
+    const value = element("output");
+    slider.addEventListener("input", () => set(rebalance(current, version, Number(slider.value))));
+    slider.addEventListener("change", () => asked(current));
+    slider.disabled = !asked;
+    box.append(element("span", {}, version), slider, value);
+    return { version, slider, value };
+  });
+  const set = (wanted) => {
+    current = { ...wanted };
+    for (const { version, slider, value } of sliders) {
+      slider.value = current[version];
+      value.textContent = `${current[version]} %`;
+    }
+  };
+  const show = (state) => {
+    shares.draw(state);
+    status.classList.toggle("refused", state.phase === "refused");
+    status.textContent = state.phase === "refused" ? `${state.what}\n${state.do ? `→ ${state.do}` : ""}` : sentence(state);
+  };
+  set(current);
+  host.replaceChildren(box, shares.svg, status);
+  return { set, show, box, status, weights: () => current };
+}
+
+function live({ model, el }) {
+  const host = element("div", { class: "meshlab-shifting" });
+  el.append(host);
+  const ask = (weights) => model.send({ do: "apply", weights });
+  const view = panel(host, model.get("state").weights, ask);
+  const again = element("button", { type: "button", title: "Apply the weights and send requests" }, "Measure");
+  const stop = element("button", { type: "button", title: "Send no more requests" }, "Stop");
+  again.addEventListener("click", () => ask(view.weights()));
+  stop.addEventListener("click", () => model.send({ do: "stop" }));
+  view.box.after(again, stop);
+  const update = () => {
+    const state = model.get("state");
+    stop.disabled = !["applying", "measuring"].includes(state.phase);
+    view.show(state);
+  };
+  model.on("change:state", update);
+  update();
+  return () => model.off("change:state", update);
+}
+
+function replay(host, recorded) {
+  const view = panel(host, recorded[0][0].weights, null);
+  const buttons = recorded.map((states) => {
+    const weights = states[0].weights;
+    const button = element("button", { type: "button", "aria-pressed": "false" }, Object.values(weights).join(" / "));
+    button.addEventListener("click", () => play(states, button));
+    return button;
+  });
+  const note = element("p", { class: "note" }, "A recording of a real mesh: choose one of the settings that were measured. In JupyterLab you set any.");
+  host.prepend(note, ...buttons);
+  let timer = 0;
+  const play = (states, pressed) => {
+    clearTimeout(timer);
+    buttons.forEach((each) => each.setAttribute("aria-pressed", String(each === pressed)));
+    view.set(states[0].weights);
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const step = (at) => {
+      view.show({ ...states[at], phase: at === states.length - 1 ? "done" : "measuring" });
+      if (at < states.length - 1) timer = setTimeout(step, 250, at + 1);
+    };
+    step(still ? states.length - 1 : 0);
+  };
+  const last = recorded[recorded.length - 1];
+  buttons[buttons.length - 1].setAttribute("aria-pressed", "true");
+  view.set(last[0].weights);
+  view.show({ ...last[last.length - 1], phase: "done" });
+}

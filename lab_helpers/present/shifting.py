@@ -1,0 +1,145 @@
+"""Traffic shifting as something to play with: sliders for the weights, and the shares that really come of them.
+
+One function, `follow`, does the work and returns plain numbers; Papermill calls it. `TrafficShifting` is the same in JupyterLab,
+with sliders; for readers of the static page, who have no mesh, it carries a recording of what `follow` returned here, and
+the same JavaScript (``shifting.js``) draws both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+
+import anywidget
+import traitlets
+
+from lab_helpers.core.errors import LabError
+from lab_helpers.core.statistics import ALPHA, goodness_of_fit, rate_interval
+from lab_helpers.mesh import objects, shift
+from lab_helpers.present.latest import Latest
+from lab_helpers.present.pictures import plot_shares
+
+SCRIPT = files("lab_helpers.present").joinpath("shifting.js").read_text()
+STYLE = files("lab_helpers.present").joinpath("shifting.css").read_text()
+CONFIDENCE = 0.99
+
+
+def follow(lab, service: str, weights: Mapping[str, int], n: int = 400, stopped: Callable[[], bool] = lambda: False) -> Iterator[dict]:
+    """Apply `weights`, send `n` requests, and tell how the shares grow towards them.
+
+    Parameters are those of `shift.follow`, and so are the errors.
+
+    Yields
+    ------
+    dict
+        What can be drawn, as JSON takes it: ``weights`` and ``counts`` by version, ``intervals`` (99 % Clopper-Pearson, percent, by
+        version), ``sent``, ``failed``, ``n``, ``p`` (of the chi-square test; None while there are too few requests for one),
+        ``alpha``, ``proxies`` and ``seconds`` (how many follow, and how long after the change; None where nothing changed).
+    """
+    with objects.sentences(f"Shifting {service}"):
+        for progress in shift.follow(lab, service, weights, n, stopped=stopped):
+            yield _state(progress)
+
+
+def rehearse(lab, service: str, settings: Sequence[Mapping[str, int]], n: int = 400) -> list[list[dict]]:
+    """`follow` each of `settings` in turn, and return all that it tells: the recording that the static page replays."""
+    return [list(follow(lab, service, weights, n)) for weights in settings]
+
+
+def _state(progress: shift.Progress) -> dict:
+    answered = sum(progress.counts.values())
+    intervals = {name: rate_interval(count, answered, CONFIDENCE) for name, count in progress.counts.items() if answered}
+    try:
+        p = float(f"{goodness_of_fit(progress.counts, progress.weights).p_value:.2g}")
+    except LabError:  # too few as yet
+        p = None
+    changed = bool(progress.effect.proxies)
+    return {
+        "weights": progress.weights, "counts": progress.counts,
+        "intervals": {name: [round(100 * low, 1), round(100 * high, 1)] for name, (low, high) in intervals.items()},
+        "sent": progress.sent, "failed": progress.failed, "n": progress.n, "p": p, "alpha": ALPHA,
+        "proxies": progress.effect.proxies, "seconds": round(progress.effect.seconds, 2) if changed else None,
+    }  # fmt: skip
+
+
+class TrafficShifting(anywidget.AnyWidget):
+    """Three linked sliders and the shares that the mesh makes of them.
+
+    On release the weights are applied, and requests are sent until there are `n`; a newer release ends an older one's
+    traffic. Whatever the API server or the mesh refuses is shown in place.
+
+    Parameters
+    ----------
+    lab : Lab
+    service : str
+        Its DestinationRule names the versions.
+    n : int
+        Requests for each setting.
+    recorded : sequence
+        What `rehearse` returned, for readers without a mesh.
+
+    Raises
+    ------
+    MeshError
+        There is no DestinationRule for `service`.
+    """
+
+    _esm = SCRIPT + "\nexport default { render: live };\n"
+    _css = STYLE
+    state = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, lab, service: str = "reviews", n: int = 400, recorded: Sequence[Sequence[dict]] = ()):
+        with objects.sentences(f"Reading the weights of {service}"):
+            versions, now = shift.subsets(lab, service), shift.current(lab, service)
+        weights = now if set(now) <= set(versions) and sum(now.values()) == 100 else {versions[0]: 100}
+        self.recorded = list(recorded)
+        self.latest = Latest(lambda wanted, stopped: follow(lab, service, wanted, n, stopped), self._show, self._fail)
+        super().__init__(state={"weights": {name: weights.get(name, 0) for name in versions}, "phase": "ready", "n": n})
+        self.on_msg(self._told)
+
+    def close(self) -> None:
+        """End the traffic and its thread, and take the widget off the page."""
+        self.latest.close()
+        super().close()
+
+    def _told(self, _widget, message: dict, _buffers) -> None:
+        if message.get("do") == "stop":
+            self.latest.stop()
+            self.state = {**self.state, "phase": "stopped"}
+        elif message.get("do") == "apply":
+            weights = {str(name): weight for name, weight in message["weights"].items()}
+            self.state = {"weights": weights, "phase": "applying", "n": self.state["n"]}
+            self.latest.request(weights)
+
+    def _show(self, weights: dict, state: dict) -> None:
+        if self.state.get("weights") == weights and self.state.get("phase") != "stopped":
+            self.state = {**state, "phase": "done" if state["sent"] >= state["n"] else "measuring"}
+
+    def _fail(self, weights: dict, error: LabError) -> None:
+        if self.state.get("weights") == weights:
+            self.state = {"weights": weights, "phase": "refused", "n": self.state["n"], "what": error.what, "do": error.do}
+
+    def __repr__(self) -> str:
+        return "Sliders for the weights of traffic, and the shares that come of them."
+
+    def _repr_mimebundle_(self, **more):
+        data, metadata = super()._repr_mimebundle_(**more)
+        return ({**data, "text/html": replay(self.recorded)} if self.recorded else data), metadata
+
+
+def replay(recorded: Sequence[Sequence[dict]]) -> str:
+    """HTML that shows a recording of `rehearse` as the widget would show it: plain JavaScript, nothing loaded.
+
+    Where scripts do not run, the last picture of the recording is there.
+    """
+    last = recorded[-1][-1]
+    still = plot_shares(last["counts"], last["weights"])._repr_html_()
+    data = escape(json.dumps(recorded, separators=(",", ":")))
+    start = "replay(document.currentScript.previousElementSibling, JSON.parse(document.currentScript.dataset.recorded))"
+    return (
+        f"<style>{STYLE}</style><div class='meshlab-shifting'>{still}</div>"
+        f'<script data-recorded="{data}">'
+        f"(() => {{\n{SCRIPT}\n{start};\n}})();</script>"
+    )

@@ -1,0 +1,107 @@
+"""What a learner, or two of them, may leave behind: a namespace wrecked at random, by a generator whose seed can be told."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+
+import yaml
+
+from lab_helpers.core.manifests import chapter_manifests, chapters
+from tests.live import KUBECTL
+
+SERVICES = ("productpage", "details", "reviews", "ratings")
+DEPLOYMENTS = ("productpage-v1", "details-v1", "reviews-v1", "reviews-v2", "reviews-v3", "ratings-v1", "client")
+
+
+def wreck(lab, chance: random.Random) -> list[str]:
+    """Do four to seven different things to the lab's namespace, in a random order; return what was done."""
+    chosen = chance.sample(WAYS, k=chance.randint(4, 7))
+    for way in chosen:
+        way(lab, chance)
+    return [way.__name__ for way in chosen]
+
+
+def _kubectl(lab, *arguments: str, stdin: str | None = None) -> None:
+    # What an earlier blow has removed already cannot be hit again: only the wreck counts, not who made it.
+    subprocess.run([*map(str, KUBECTL), "--namespace", lab.namespace, *arguments], input=stdin, capture_output=True, text=True, timeout=120)
+
+
+def _create(lab, kind: str, spec: dict, name: str = "wreck", group: str = "networking.istio.io/v1") -> None:
+    document = {"apiVersion": group, "kind": kind, "metadata": {"name": name}, "spec": spec}
+    _kubectl(lab, "apply", "--filename", "-", stdin=yaml.safe_dump(document))
+
+
+def services_deleted(lab, chance):
+    _kubectl(lab, "delete", "service", *chance.sample(SERVICES, 2), "--ignore-not-found")
+
+
+def deployments_deleted(lab, chance):
+    _kubectl(lab, "delete", "deployment", *chance.sample(DEPLOYMENTS, 2), "--ignore-not-found", "--wait=false")
+
+
+def service_accounts_deleted(lab, chance):
+    _kubectl(lab, "delete", "serviceaccount", f"bookinfo-{chance.choice(SERVICES)}", "--ignore-not-found")
+
+
+def scaled(lab, chance):
+    _kubectl(lab, "scale", "deployment", chance.choice(DEPLOYMENTS), f"--replicas={chance.choice((0, 2))}")
+
+
+def selector_edited(lab, chance):
+    _kubectl(lab, "patch", "service", chance.choice(SERVICES), "--patch", '{"spec": {"selector": {"app": "nobody"}}}')
+
+
+def foreign_virtual_services(lab, chance):
+    for number in range(chance.randint(1, 3)):
+        route = {"destination": {"host": chance.choice(SERVICES), "subset": "nowhere"}}
+        _create(lab, "VirtualService", {"hosts": [chance.choice(SERVICES)], "http": [{"route": [route]}]}, f"wreck-{number}")
+
+
+def foreign_destination_rule(lab, chance):
+    _create(lab, "DestinationRule", {"host": chance.choice(SERVICES), "trafficPolicy": {"tls": {"mode": "DISABLE"}}})
+
+
+def strict(lab, chance):
+    _create(lab, "PeerAuthentication", {"mtls": {"mode": "STRICT"}}, group="security.istio.io/v1")
+
+
+def everything_denied(lab, chance):
+    _create(lab, "AuthorizationPolicy", {}, group="security.istio.io/v1")
+
+
+def sidecars_blind(lab, chance):
+    _create(lab, "Sidecar", {"egress": [{"hosts": ["istio-system/*"]}]})
+
+
+def gateway_taken(lab, chance):
+    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
+    _create(lab, "Gateway", {"selector": {"istio": "ingressgateway"}, "servers": [server]})
+
+
+def injection_off(lab, chance):
+    _kubectl(lab, "label", "namespace", lab.namespace, "istio-injection-")
+    _kubectl(lab, "rollout", "restart", "deployment", *chance.sample(DEPLOYMENTS, 2))
+
+
+def another_revision(lab, chance):
+    _kubectl(lab, "label", "namespace", lab.namespace, "istio.io/rev=nobody", "--overwrite")
+    _kubectl(lab, "delete", "pod", "--selector", f"app={chance.choice(SERVICES)}", "--wait=false")
+
+
+def image_edited(lab, chance):
+    name = chance.choice(DEPLOYMENTS)
+    _kubectl(lab, "set", "image", f"deployment/{name}", "*=example.invalid/nothing:1")
+
+
+def half_a_chapter(lab, chance):
+    manifests = chapter_manifests(chance.choice(chapters()))
+    for name in manifests[: chance.randint(1, len(manifests))]:
+        _kubectl(lab, "apply", "--filename", f"manifests/{name}")
+
+
+WAYS = (
+    services_deleted, deployments_deleted, service_accounts_deleted, scaled, selector_edited, foreign_virtual_services,
+    foreign_destination_rule, strict, everything_denied, sidecars_blind, gateway_taken, injection_off, another_revision,
+    image_edited, half_a_chapter,
+)  # fmt: skip
