@@ -85,5 +85,6 @@ soak: env test-tools ## long proofs: kills of `up`, of components, and more
 
 bench: env ## the figures that the closing notes quote
 	@$(SUDO) $(BIN)/python -m tests.bench
+	@$(SUDO) $(BIN)/python -m tests.bench_metrics
 
 .PHONY: help env test-tools course up lab site record down check test soak bench

@@ -77,6 +77,8 @@ def status(as_json):
             table.add_row(name, f"[green]{what}[/]" if what == "well" else f"[red]{what}[/]")
         out.print(table)
         out.print(f"memory: {state['memory_mib']:.0f} MiB   page: {state['url'] or '–'}")
+        for name, address in state["addons"].items():
+            out.print(f"{name}: {address}")
         for problem in state["problems"]:
             out.print(f"[red]✗[/] {problem}")
     sys.exit(0 if state["well"] else 1)
@@ -98,6 +100,19 @@ def doctor(as_json):
             table.add_row(mark, check.check, check.found, check.needed, "" if check.well else check.do)
         out.print(table)
     sys.exit(0 if all(check.well for check in checks) else 1)
+
+
+@main.command()
+@click.argument("name", type=click.Choice(["kiali", "grafana", "jaeger", "zipkin", "prometheus"]))
+@click.option("--context", metavar="NAME", help="On the cluster of this context of your kubeconfig instead of the embedded lab.")
+def addons(name, context):
+    """Install one of Istio's add-ons, wait until it serves, and say how to open it."""
+    from .embedded import elsewhere, lab
+    from .embedded.progress import Report
+
+    with Report() as report:
+        address = elsewhere.add(report, name, context) if context else lab.add(report, name)
+    out.print(f"{name} is there: {address}")
 
 
 @main.command()

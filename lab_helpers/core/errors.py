@@ -10,7 +10,8 @@
     ├── ManifestError  a manifest is missing, malformed or refused by the API server
     ├── MeshError      the mesh did not reach the state asked for
     ├── TrafficError   requests could not be sent, or none arrived
-    └── CommandError   a command line tool exited with an error
+    ├── CommandError   a command line tool exited with an error
+    └── QueryError     Prometheus, a trace store or a dashboard has no answer to what was asked
 """
 
 
@@ -63,3 +64,7 @@ class TrafficError(LabError):
 
 class CommandError(LabError):
     """A command line tool exited with an error."""
+
+
+class QueryError(LabError):
+    """Prometheus, a trace store or a dashboard has no answer to what was asked."""

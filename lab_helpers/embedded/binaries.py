@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from zipfile import ZipFile
 
 from . import paths
 from .contained import Say, run
@@ -33,8 +34,32 @@ def _kubernetes(directory: Path, say: Say, log: Path) -> None:
 KUBERNETES = Part("kubernetes", _kubernetes, (SOURCES / "kubernetes", VERSIONS["kubernetes"]["version"]), tools=GO_TOOLS)
 
 
+def _go_build(name: str, package: str, flags: str, directory: Path, say: Say, log: Path, *more: str) -> None:
+    """Compile a program whose module cannot be installed as it is: from the small module of ours that requires it."""
+    say(f"compiling {name.capitalize()} {VERSIONS[name]['version']}")
+    go_run(["build", *more, "-ldflags", f"-s -w {flags}", "-o", directory / name, package], log, say, cwd=SOURCES / name)
+
+
+def _prometheus(directory: Path, say: Say, log: Path) -> None:
+    version, tags = VERSIONS["prometheus"]["version"], VERSIONS["prometheus"]["tags"]
+    flags = f"-X github.com/prometheus/common/version.Version={version}"
+    _go_build("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", flags, directory, say, log, "-tags", tags)
+
+
+PROMETHEUS = Part("prometheus", _prometheus, (SOURCES / "prometheus", repr(VERSIONS["prometheus"])), tools=GO_TOOLS)
+
+
+def _jaeger(directory: Path, say: Say, log: Path) -> None:
+    flags = f"-X github.com/jaegertracing/jaeger/internal/version.latestVersion=v{VERSIONS['jaeger']['version']}"
+    _go_build("jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger", flags, directory, say, log)
+
+
+JAEGER = Part("jaeger", _jaeger, (SOURCES / "jaeger", repr(VERSIONS["jaeger"])), tools=GO_TOOLS)
+
+
 def _go_install(of: dict, flags: str, directory: Path, say: Say, log: Path) -> None:
-    packages = [f"{of['module']}/{command}@{of['revision']}" for command in of["commands"]]
+    names = [f"{of['module']}/{command}".removesuffix("/.") for command in of["commands"]]  # "." is the module's own
+    packages = [f"{name}@{of['revision']}" for name in names]
     # `go install` refuses to cross GOBIN with a foreign owner; the folder already belongs to the invoking user.
     go_run(["install", "-ldflags", flags, *packages], log, say, cwd=directory, env={"GOBIN": str(directory)})
 
@@ -71,6 +96,35 @@ HTTPBIN = Part(
     "go-httpbin",
     lambda directory, say, log: _go_install(VERSIONS["httpbin"], "-s -w", directory, say, log),
     (repr(VERSIONS["httpbin"]),),
+    tools=GO_TOOLS,
+)
+
+
+def _zipkin(directory: Path, say: Say, log: Path) -> None:
+    of = VERSIONS["zipkin"]
+    say("fetching Zipkin")
+    maven = ["mvn", "--batch-mode", "--no-transfer-progress", of["plugin"], f"-Dartifact={of['maven']}", f"-DoutputDirectory={directory}"]
+    run(maven, log, say, as_user=True)
+    runnable = next(directory.glob("*.jar"))
+    # Apart, so that the JVM can archive its classes: it does not for jars within a jar, nor for folders.
+    with ZipFile(runnable) as archive, ZipFile(directory / "server.jar", "w") as server:
+        for member in archive.infolist():
+            if member.filename.startswith("BOOT-INF/lib/") and not member.is_dir():
+                (directory / Path(member.filename).name).write_bytes(archive.read(member))
+            elif member.filename.startswith("BOOT-INF/classes/") and not member.is_dir():
+                server.writestr(member.filename.removeprefix("BOOT-INF/classes/"), archive.read(member))
+    runnable.unlink()
+    # The date that files have in an image of the lab: the JVM refuses its class archive when a jar's date has changed since.
+    for jar in directory.glob("*.jar"):
+        os.utime(jar, (0, 0))
+
+
+ZIPKIN = Part("zipkin", _zipkin, (repr(VERSIONS["zipkin"]),))
+
+FORTIO = Part(
+    "fortio",
+    lambda directory, say, log: _go_install(VERSIONS["fortio"], "-s -w", directory, say, log),
+    (repr(VERSIONS["fortio"]),),
     tools=GO_TOOLS,
 )
 

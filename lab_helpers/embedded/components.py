@@ -97,7 +97,7 @@ def components(machine: Machine) -> list[Component]:
         "service-account-private-key-file": keys / "service-accounts.key",
         "leader-elect": "false",
         # Seconds instead of minutes, so that an autoscaler's decision can be watched.
-        "horizontal-pod-autoscaler-sync-period": "5s",
+        "horizontal-pod-autoscaler-sync-period": "2s",
         "horizontal-pod-autoscaler-downscale-stabilization": "30s",
         "horizontal-pod-autoscaler-cpu-initialization-period": "20s",
         "profiling": "false",

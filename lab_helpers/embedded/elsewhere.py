@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from ..core.errors import ClusterError
-from . import istio, lock, paths, store
+from . import addons, istio, lock, paths, store
 from .binaries import ISTIO, ISTIO_SOURCES, KUBERNETES, link_tools
 from .cluster import kubectl, wait_available
 from .progress import Report
@@ -60,18 +60,8 @@ def up(report: Report, context: str, overlays: Sequence[Path] = ()) -> str:
     ClusterError
         When the context does not exist, its cluster does not answer, or is too old for this Istio.
     """
-    kubeconfig = kubeconfig_path()
-    known = contexts(kubeconfig)
-    if context not in known:
-        raise ClusterError(f"{kubeconfig} has no context {context!r}.", f"It has: {', '.join(known) or 'none'}.")
-    with lock.exclusive(lock.CACHE):
-        store.clean()
-        store.ensure([KUBERNETES, ISTIO, ISTIO_SOURCES], report)
-        link_tools()
-    target = {"kubeconfig": kubeconfig, "context": context}
-    with report.step(f"look at the cluster of {context}"):
-        _require(target, context)
-    if not istio.installed(**target):
+    target = _reach(report, context)
+    if not istio.installed(overlays, **target):
         with report.step("install Istio (demo profile)") as say:
             istio.install(overlays, say, **target)
     with report.step("Istio's control plane and gateways"):
@@ -83,6 +73,36 @@ def up(report: Report, context: str, overlays: Sequence[Path] = ()) -> str:
         url = istio.gateway_url(**target)
         istio.wait_page(url)
     return f"{url}/productpage"
+
+
+def add(report: Report, name: str, context: str) -> str:
+    """Install one of Istio's add-ons, as it is published, on the cluster of `context`; return the command that opens it.
+
+    Raises
+    ------
+    ClusterError
+        As `up`, and when the add-on's image cannot be pulled or the add-on does not become available.
+    """
+    target = _reach(report, context)
+    with report.step(f"add-on {name}"):
+        addons.install(name, **target)
+    return f"istioctl dashboard {name} --context {context}"
+
+
+def _reach(report: Report, context: str) -> dict:
+    """What `kubectl` has to be told to reach the cluster of `context`, once it was seen to answer and the tools are there."""
+    kubeconfig = kubeconfig_path()
+    known = contexts(kubeconfig)
+    if context not in known:
+        raise ClusterError(f"{kubeconfig} has no context {context!r}.", f"It has: {', '.join(known) or 'none'}.")
+    with lock.exclusive(lock.CACHE):
+        store.clean()
+        store.ensure([KUBERNETES, ISTIO, ISTIO_SOURCES], report)
+        link_tools()
+    target = {"kubeconfig": kubeconfig, "context": context}
+    with report.step(f"look at the cluster of {context}"):
+        _require(target, context)
+    return target
 
 
 def _require(target: dict, context: str) -> None:

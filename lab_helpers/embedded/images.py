@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import applications
-from .binaries import ENVOY, HTTPBIN, ISTIO, ISTIO_SOURCES, PAUSE
+from .binaries import ENVOY, FORTIO, HTTPBIN, ISTIO, ISTIO_SOURCES, JAEGER, PAUSE, PROMETHEUS, ZIPKIN
 from .contained import Say, run
 from .debian import BASE, NODE_ROOT
 from .store import Part
@@ -86,7 +86,12 @@ IMAGES = (
         for version, arguments in applications.REVIEWS_VERSIONS.items()
     ),
     Image("docker.io/mccutchen/go-httpbin:v2.15.0", "httpbin", _context("httpbin", _files(go_httpbin=(HTTPBIN, "go-httpbin")), HTTPBIN)),
+    Image("docker.io/fortio/fortio:1.68.2", "fortio", _context("fortio", _files(fortio=(FORTIO, "fortio")), FORTIO)),
     Image("docker.io/curlimages/curl:8.16.0", "curl", _context("curl", _files())),
+    # Under the names that Istio's add-on manifests ask for.
+    Image("docker.io/prom/prometheus:v3.10.0", "prometheus", PROMETHEUS),
+    Image("docker.io/jaegertracing/jaeger:2.17.0", "jaeger", JAEGER),
+    Image("docker.io/openzipkin/zipkin-slim:3.4.0", "zipkin", ZIPKIN),
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Sequence
@@ -17,20 +18,23 @@ from .cluster import kubectl, wait_available
 from .contained import Say
 from .versions import VERSIONS
 
-OVERLAY = Path(__file__).parent / "overlay" / "istio.yaml"
 NAMESPACE = "default"
-
 
 DEPLOYMENTS = ("istiod", "istio-ingressgateway", "istio-egressgateway")
 # Written when an installation has come to its end: one that was killed half-way leaves Deployments too.
 MARK = "meshlab/installed"
 
 
-def installed(**target) -> bool:
-    """Whether Istio of this version was installed to the end, and is still there."""
+def _mark(overlays: Sequence[Path]) -> str:
+    digest = hashlib.sha256(b"\0".join(overlay.read_bytes() for overlay in overlays)).hexdigest()[:12]
+    return f"{VERSIONS['istio']['version']}+{digest}" if overlays else VERSIONS["istio"]["version"]
+
+
+def installed(overlays: Sequence[Path] = (), **target) -> bool:
+    """Whether Istio of this version was installed to the end, with `overlays` if any are named, and is still there."""
     namespace = kubectl("get", "namespace", "istio-system", "--ignore-not-found", "--output", "json", **target)
     mark = json.loads(namespace)["metadata"].get("annotations", {}).get(MARK) if namespace.strip() else None
-    if mark != VERSIONS["istio"]["version"]:
+    if not mark or mark.partition("+")[0] != VERSIONS["istio"]["version"] or (overlays and mark != _mark(overlays)):
         return False
     found = json.loads(kubectl("get", "deployments", "--namespace", "istio-system", "--output", "json", **target))["items"]
     return {deployment["metadata"]["name"] for deployment in found} >= set(DEPLOYMENTS)
@@ -71,7 +75,7 @@ def install(overlays: Sequence[Path], say: Say, kubeconfig: Path = paths.KUBECON
         "annotate",
         "namespace",
         "istio-system",
-        f"{MARK}={VERSIONS['istio']['version']}",
+        f"{MARK}={_mark(overlays)}",
         "--overwrite",
         kubeconfig=kubeconfig,
         context=context,

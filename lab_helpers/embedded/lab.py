@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import ClusterError, HostError, LabError
-from . import cluster, components, host, istio, lock, machine, paths, pki, store, toolchain
+from . import addons, cluster, components, host, istio, lock, machine, paths, pki, store, toolchain
 from .binaries import ISTIO, ISTIO_SOURCES, KUBERNETES, link_tools
 from .debian import NODE_ROOT
 from .images import IMAGE_STORE
@@ -79,19 +79,42 @@ def _start_node(report: Report) -> None:
 
 
 def _mesh(report: Report) -> str:
-    """Install Istio and Bookinfo unless they are there and well; return the page's address once it answers."""
-    if not istio.installed():
+    """Install Istio, Bookinfo and the add-ons unless they are there and well; return the page's address once it answers."""
+    if not istio.installed([paths.OVERLAY]):
         with report.step("install Istio (demo profile)") as say:
-            istio.install([istio.OVERLAY], say)
+            istio.install([paths.OVERLAY], say)
     with report.step("Istio's control plane and gateways"):
-        cluster.wait_available("istio-system")
+        cluster.wait_available("istio-system", istio.DEPLOYMENTS)
     with report.step("Bookinfo with sidecars"):
+        addons.configure()
         istio.deploy_bookinfo()
         istio.wait_bookinfo()
     with report.step("the first 200 through the gateway"):
         url = istio.gateway_url()
         istio.wait_page(url)
+    with report.step("Prometheus, Zipkin and Jaeger"):
+        addons.start()
+        addons.wait()
     return f"{url}/productpage"
+
+
+def add(report: Report, name: str) -> str:
+    """Install one of Istio's add-ons on the running lab; return its address, or the command that opens it.
+
+    Raises
+    ------
+    ClusterError
+        When the lab is not up, or has no image of the add-on: nothing can be pulled into it.
+    """
+    if machine.init_pid(MACHINE) is None:
+        raise ClusterError("The embedded lab is not running.", "Start it with `meshlab up`, or name another cluster: --context NAME.")
+    with report.step(f"add-on {name}"):
+        if name not in addons.OURS:
+            addons.install(name)
+            return f"istioctl dashboard {name}"
+        addons.start()
+        addons.wait()
+        return addons.addresses()[name]
 
 
 def down(report: Report) -> None:
@@ -112,7 +135,8 @@ def status() -> dict:
     Returns
     -------
     dict
-        ``running`` (bool), ``well`` (bool), ``url`` (str or None), ``memory_mib`` (float: see `machine.memory_mib`),
+        ``running`` (bool), ``well`` (bool), ``url`` (str or None), ``addons`` (name → address), ``memory_mib`` (float: see
+        `machine.memory_mib`),
         ``components`` and ``workloads`` (name → "well" or what is wrong), ``problems`` (list of sentences).
     """
     if machine.init_pid(MACHINE) is None:
@@ -121,13 +145,14 @@ def status() -> dict:
             "running": False,
             "well": False,
             "url": None,
+            "addons": {},
             "memory_mib": 0.0,
             "components": {},
             "workloads": {},
             "problems": [problem],
         }
     alive = components.running(MACHINE)
-    state, problems, workloads, url = {}, [], {}, None
+    state, problems, workloads, url, served = {}, [], {}, None, {}
     for component in components.components(MACHINE):
         if component.name not in alive:
             state[component.name] = "not running"
@@ -138,6 +163,7 @@ def status() -> dict:
         try:
             workloads = _workloads()
             url = f"{istio.gateway_url()}/productpage" if "istio-system/istio-ingressgateway" in workloads else None
+            served = addons.addresses()
         except LabError as error:
             problems.append(error.what)
         problems += [f"{name} has {what}." for name, what in workloads.items() if what != "well"]
@@ -145,6 +171,7 @@ def status() -> dict:
         "running": True,
         "well": not problems,
         "url": url,
+        "addons": served,
         "memory_mib": round(machine.memory_mib(MACHINE), 1),
         "components": state,
         "workloads": workloads,

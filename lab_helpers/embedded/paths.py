@@ -13,6 +13,7 @@ HOME = Path(os.environ["HOME"]) if "SUDO_UID" not in os.environ and "HOME" in os
 CACHE = HOME / ".cache" / "meshlab"
 BIN = CACHE / "bin"
 KUBECONFIG = HOME / ".kube" / "meshlab"
+OVERLAY = Path(__file__).parent / "overlay" / "istio.yaml"  # what Istio has to be told so that it drives stock Envoy
 
 # Short, because a Unix socket's path may not be longer than 107 bytes.
 STATE = Path("/var/lib/meshlab")

@@ -11,7 +11,8 @@ import io
 import json
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from http.client import HTTPException, HTTPResponse
 from typing import NamedTuple
 
@@ -45,15 +46,46 @@ def get(lab, namespace: str, pod: str, port: int, path: str) -> bytes:
         The pod is gone, nothing listens there, or the answer was not 200.
     """
     where = f"{namespace}/{pod}:{port}{path}"
-    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n".encode()
-    with _connection(lab, f"namespaces/{namespace}/pods/{pod}/portforward", {"ports": port}, where) as socket:
-        socket.send_binary(bytes([DATA]) + request)
-        response = HTTPResponse(_Received(socket))
-        response.begin()
-        status, body = response.status, response.read()
+    connection = _connection(lab, f"namespaces/{namespace}/pods/{pod}/portforward", {"ports": port}, where)
+    kept, key = _kept.get(), (lab.context, namespace, pod, port)
+    if kept is None:
+        with connection as socket:
+            status, body = _ask(socket, set(), path)
+    elif key in kept:
+        with _told(where):
+            status, body = _ask(*kept[key], path)
+    else:
+        kept[key] = kept["stack"].enter_context(connection), set()
+        with _told(where):
+            status, body = _ask(*kept[key], path)
     if status != 200:
         raise MeshError(f"{where} answered {status}: {body.decode(errors='replace').strip()[:200]}", "See the pod's log.")
     return body
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Within it, `get` keeps each connection for the next question: to open one takes five times as long as an answer."""
+    if _kept.get() is not None:
+        yield
+        return
+    with ExitStack() as stack:
+        before = _kept.set({"stack": stack})
+        try:
+            yield
+        finally:
+            _kept.reset(before)
+
+
+_kept: ContextVar[dict | None] = ContextVar("kept", default=None)
+
+
+def _ask(socket: websocket.WebSocket, opened: set[int], path: str) -> tuple[int, bytes]:
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n"
+    socket.send_binary(bytes([DATA]) + request.encode())
+    response = HTTPResponse(_Received(socket, opened))
+    response.begin()
+    return response.status, response.read()
 
 
 def get_json(lab, namespace: str, pod: str, port: int, path: str):
@@ -95,23 +127,31 @@ def _connection(lab, path: str, params: dict, where: str, timeout: float = TIMEO
     context = verify_cluster(lab.config.cluster, lab.config.user, lab.config.abs_file, trust_env=False)
     socket = websocket.WebSocket(sslopt={"context": context}, skip_utf8_validation=True)
     try:
-        socket.connect(address, header=headers, subprotocols=[PROTOCOL], timeout=timeout, http_no_proxy=["*"])
-        yield socket
+        with _told(where):
+            socket.connect(address, header=headers, subprotocols=[PROTOCOL], timeout=timeout, http_no_proxy=["*"])
+            yield socket
+    finally:
+        socket.shutdown()  # without the closing handshake, for which containerd would take a second
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Turn what goes wrong on the way to `where` into a sentence."""
+    try:
+        yield
     except websocket.WebSocketBadStatusException as error:
         reason = json.loads(error.resp_body or b"{}").get("message", error.status_code)
         raise MeshError(f"{where} cannot be reached: {reason}", "See whether the pod runs: kubectl get pods -A.") from error
     except (websocket.WebSocketException, HTTPException, EOFError, OSError, ssl.SSLError) as error:
         reason = str(error).strip() or type(error).__name__
         raise MeshError(f"{where} did not answer ({reason}).", "See whether the pod runs: kubectl get pods -A.") from error
-    finally:
-        socket.shutdown()  # without the closing handshake, for which containerd would take a second
 
 
 class _Received(io.RawIOBase):
     """What comes out of the connection, as the file that `HTTPResponse` reads until the answer is complete."""
 
-    def __init__(self, socket: websocket.WebSocket):
-        self._socket, self._rest, self._opened = socket, b"", set()
+    def __init__(self, socket: websocket.WebSocket, opened: set[int]):
+        self._socket, self._rest, self._opened = socket, b"", opened
 
     def makefile(self, mode: str) -> io.BufferedReader:
         return io.BufferedReader(self, 1 << 16)

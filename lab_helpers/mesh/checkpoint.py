@@ -7,21 +7,33 @@ of the course's other chapters and all of Istio's configuration in the namespace
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightkube.core.exceptions import ApiError
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 from lightkube.resources.core_v1 import Namespace, Pod, Service, ServiceAccount
+from lightkube.resources.networking_v1 import NetworkPolicy
 
-from lab_helpers.core.manifests import chapter_manifests, load, title
-from lab_helpers.mesh import apply, converge, leftovers, objects, rollout
+from lab_helpers.core.manifests import chapter_manifests, title
+from lab_helpers.mesh import apply, converge, installation, istiod, leftovers, objects, rollout
 
 CLIENT = ("shared/client.yaml",)
 BOOKINFO = tuple(f"04_bookinfo/{name}.yaml" for name in ("01-productpage", "02-gateway", "03-details", "04-reviews", "05-ratings"))
 # Chapters that begin with less than a running Bookinfo; all others begin with it.
-STARTS = {"04_bookinfo": ("shared/client.yaml", "shared/plain-client.yaml")}
+STARTS = {
+    "01_service_mesh": (*CLIENT, "shared/plain-client.yaml", *BOOKINFO),
+    "02_lab_environment": (),
+    "04_bookinfo": ("shared/client.yaml", "shared/plain-client.yaml"),
+    # Three services show it all and start in seconds, while reviews is three times Java: every pod is made anew several times.
+    "05_injection": (*CLIENT, *(f"04_bookinfo/{name}.yaml" for name in ("01-productpage", "03-details", "05-ratings"))),
+    "06_mesh_graph": (*CLIENT, "shared/plain-client.yaml", *BOOKINFO),
+}
+# Chapters that begin before there is a mesh: without injection, and with no sidecar in any pod.
+UNMESHED = ("01_service_mesh", "05_injection")
+# Chapters that begin with Istio as the course installs it, and install it where it is missing or different.
+INSTALLING = ("03_install",)
 LABELS = {"istio-injection": "enabled"}
 # Labels that would have another mesh mode, or another revision, take the namespace over.
 FOREIGN_LABELS = ("istio.io/rev", "istio.io/dataplane-mode", "istio.io/use-waypoint")
@@ -65,37 +77,43 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
     ------
     ManifestError
         No such chapter.
+    ClusterError
+        Istio is not installed, and the chapter is not the one that installs it.
     MeshError
         Something did not start; names it.
     """
     chapter_manifests(chapter)  # raises if there is no such chapter, naming the nearest
-    return reach(lab, chapter, STARTS.get(chapter, (*CLIENT, *BOOKINFO)))
+    installed = installation.ensure(lab) if chapter in INSTALLING else []
+    istiod.pods(lab)  # raises if Istio is missing, and says what to do
+    reached = reach(lab, chapter, STARTS.get(chapter, (*CLIENT, *BOOKINFO)), chapter not in UNMESHED)
+    return replace(reached, changes=[*installed, *reached.changes])
 
 
-def reach(lab, name: str, manifests: Iterable[str]) -> Checkpoint:
-    """Bring the namespace to where it holds just what `manifests` say; `name` is only for the report."""
-    wanted = [document for manifest in manifests for document in load(manifest)]
+def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> Checkpoint:
+    """Bring the namespace to where it holds just what `manifests` say, with or without sidecars; `name` is only for the report."""
+    wanted = apply.load_for(lab, manifests)
     foreign = _foreign(lab, wanted)
     left = leftovers.of(lab, {each["metadata"]["uid"] for each in foreign})
-    changes = [*_namespace(lab), *apply.erase(lab, foreign).changes]
+    changes = [*_namespace(lab, injection), *apply.erase(lab, foreign).changes]
     leftovers.end(lab, left)
-    changes += [*_exactly(lab, wanted), *_sidecars(lab)]
+    changes += [*_exactly(lab, wanted), *_sidecars(lab, injection)]
     converge.settled(lab)
     changed = [each for each in changes if each.action not in ("unchanged", "absent")]
     return Checkpoint(name, lab.namespace, changed, _mesh_wide(lab))
 
 
-def _namespace(lab) -> list[apply.Change]:
+def _namespace(lab, injection: bool) -> list[apply.Change]:
+    wanted = LABELS if injection else {}
     try:
         labels = lab.client.get(Namespace, lab.namespace).metadata.labels or {}
     except ApiError as error:
         if error.status.code != 404:
             raise
-        lab.client.create(Namespace(metadata=ObjectMeta(name=lab.namespace, labels=LABELS)))
+        lab.client.create(Namespace(metadata=ObjectMeta(name=lab.namespace, labels=wanted)))
         return [apply.Change(f"Namespace {lab.namespace}", "created")]
     patch = {
-        **{key: value for key, value in LABELS.items() if labels.get(key) != value},
-        **{key: None for key in FOREIGN_LABELS if key in labels},
+        **{key: value for key, value in wanted.items() if labels.get(key) != value},
+        **{key: None for key in (*FOREIGN_LABELS, *LABELS) if key in labels and key not in wanted},
     }
     if not patch:
         return []
@@ -107,7 +125,7 @@ def _foreign(lab, wanted: list[dict]) -> list[dict]:
     """Everything in the namespace that the chapter does not start with: Istio's configuration, and the course's own workloads."""
     kept = {(each["kind"], each["metadata"]["name"]) for each in wanted}
     found = [each for kind in objects.istio_kinds(lab.client) for each in lab.client.list(kind, namespace=lab.namespace)]
-    for kind in (Deployment, Service, ServiceAccount, HorizontalPodAutoscaler):
+    for kind in (Deployment, Service, ServiceAccount, HorizontalPodAutoscaler, NetworkPolicy):
         found += [each for each in lab.client.list(kind, namespace=lab.namespace) if _ours(each)]
     documents = [objects.as_dict(each) for each in found]
     return [each for each in documents if (each["kind"], each["metadata"]["name"]) not in kept]
@@ -143,14 +161,14 @@ def _substance(document: dict) -> dict:
     return {"spec": spec, "labels": document["metadata"].get("labels")}
 
 
-def _sidecars(lab) -> list[apply.Change]:
+def _sidecars(lab, injection: bool) -> list[apply.Change]:
     """Replace the pods of the chapter's Deployments that were made while injection was off (or on, where it should be off)."""
     wrong = [
         pod
         for pod in lab.client.list(Pod, namespace=lab.namespace)
         if _ours(pod) or (pod.metadata.labels or {}).get("app") in ("client", "plain-client")
     ]
-    wrong = [pod for pod in wrong if not pod.metadata.deletionTimestamp and converge.has_proxy(pod) is _refuses(pod)]
+    wrong = [pod for pod in wrong if not pod.metadata.deletionTimestamp and converge.has_proxy(pod) is (_refuses(pod) or not injection)]
     for pod in wrong:
         lab.client.delete(Pod, pod.metadata.name, namespace=lab.namespace)
     if wrong:

@@ -10,8 +10,10 @@ import subprocess
 from dataclasses import dataclass
 
 from lab_helpers.core.errors import CommandError
+from lab_helpers.core.manifests import ROOT
 
 KNOWN = ("kubectl", "istioctl", "curl")
+COLOURS = re.compile(r"\x1b\[[\d;]*m")  # istioctl paints its marks even where nobody can see them
 
 
 @dataclass(frozen=True)
@@ -23,30 +25,43 @@ class Output:
     command : str
         As a person would type it.
     stdout, stderr : str
+    code : int
+        Its exit code.
     """
 
     command: str
     stdout: str
     stderr: str = ""
+    code: int = 0
+
+    @property
+    def shown(self) -> str:
+        """What a person would read: what it printed, or why it failed."""
+        return self.stdout + self.stderr if self.code or not self.stdout.strip() else self.stdout
 
     def __str__(self) -> str:
-        return f"$ {self.command}\n{self.stdout}".rstrip("\n")
+        return f"$ {self.command}\n{self.shown}".rstrip("\n")
 
 
-def run(lab, line: str, deadline: float = 60.0, stdin: str | None = None) -> Output:
+def run(lab, line: str, deadline: float = 60.0, stdin: str | None = None, code: int = 0) -> Output:
     """Run kubectl, istioctl or curl with the lab's kubeconfig, context and namespace.
 
     Parameters
     ----------
     line : str
-        One command; no shell looks at it, so pipes and ``$VARIABLES`` mean nothing.
+        One command; no shell looks at it, so pipes and ``$VARIABLES`` mean nothing. It may name files as `apply` does:
+        relative to ``manifests/``.
     deadline : float
         Seconds it may take.
+    stdin : str, optional
+        What it reads, where the line says ``-f -``.
+    code : int
+        The exit code it is to end with: something else than 0 where a failure is what is to be shown.
 
     Raises
     ------
     CommandError
-        Another command, a shell operator, not installed, an exit code other than 0 (with its stderr), or too slow.
+        Another command, a shell operator, not installed, another exit code (with what it printed), or too slow.
     """
     try:
         words = shlex.split(line)
@@ -70,15 +85,17 @@ def run(lab, line: str, deadline: float = 60.0, stdin: str | None = None) -> Out
             timeout=deadline,
             env=environment,
             input=stdin,
+            cwd=ROOT if any(_is_manifest(word) for word in words) else None,
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{line} did not end within {deadline:g} s.", "Give it a longer deadline, or ask for less.") from error
-    if done.returncode:
+    stdout, stderr = (COLOURS.sub("", text) for text in (done.stdout, done.stderr))
+    if done.returncode != code:
         raise CommandError(
-            f"{line} ended with exit code {done.returncode}: {(done.stderr or done.stdout).strip()}",
+            f"{line} ended with exit code {done.returncode}{f', not {code}' if code else ''}: {(stdout + stderr).strip()}",
             "Correct the command and run it again.",
         )
-    return Output(line, done.stdout, done.stderr)
+    return Output(line, stdout, stderr, done.returncode)
 
 
 def find(name: str, folder: str | os.PathLike = "") -> str:
@@ -93,6 +110,11 @@ def find(name: str, folder: str | os.PathLike = "") -> str:
     if not found:
         raise CommandError(f"{name} is not installed.", "meshlab up brings it; for another cluster, install it and put it on PATH.")
     return found
+
+
+def _is_manifest(word: str) -> bool:
+    """Whether `word` names a manifest of the course, and not a file that lies where the notebook is."""
+    return word.endswith(".yaml") and (ROOT / word).is_file() and not os.path.exists(word)
 
 
 def _target(lab, program: str) -> list[str]:

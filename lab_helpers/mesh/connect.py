@@ -14,13 +14,14 @@ from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.core.exceptions import ConfigError
 
 from lab_helpers.core.errors import ClusterError
+from lab_helpers.core.manifests import ROOT
 from lab_helpers.mesh import istiod
 from lab_helpers.mesh.lab import Lab
 
 UP = "meshlab up starts the embedded lab; for another cluster, set KUBECONFIG or give connect(context=...)."
 
 
-def connect(context: str | None = None, namespace: str = "default", quiet: bool = False) -> Lab:
+def connect(context: str | None = None, namespace: str = "default", quiet: bool = False, istio: bool = True) -> Lab:
     """Connect to a cluster with Istio and print one line about it.
 
     Parameters
@@ -32,6 +33,8 @@ def connect(context: str | None = None, namespace: str = "default", quiet: bool 
         Where the chapter's objects live. Learners who share a cluster take one each.
     quiet : bool
         Print nothing.
+    istio : bool
+        Whether Istio has to be there already; only who goes on to install it says no.
 
     Raises
     ------
@@ -44,15 +47,19 @@ def connect(context: str | None = None, namespace: str = "default", quiet: bool 
     from lab_helpers.embedded.paths import (
         BIN,
         KUBECONFIG,
+        OVERLAY,
     )  # the one place outside the command line that knows the embedded lab
 
     own = os.environ.get("KUBECONFIG")
     files = [Path(each) for each in own.split(os.pathsep) if each] if own else [KUBECONFIG, Path.home() / ".kube" / "config"]
     path, config = _choose(files, context, "KUBECONFIG" if own else "")
-    lab = Lab(config, path, namespace, BIN if path == KUBECONFIG else "")
-    kubernetes, istio, proxies = _ask(lab)
+    embedded = path == KUBECONFIG
+    # Relative to the manifests, or just as well to the notebooks: these are the folders that commands run in.
+    overlay = f"-f {os.path.relpath(OVERLAY, ROOT)}" if embedded else ""
+    lab = Lab(config, path, namespace, BIN if embedded else "", overlay)
+    kubernetes, mesh = _ask(lab, istio)
     if not quiet:
-        print(f"Connected to {lab.context}: Kubernetes {kubernetes}, Istio {istio}, {proxies} proxies; working in namespace {namespace}.")
+        print(f"Connected to {lab.context}: Kubernetes {kubernetes}, {mesh}; working in namespace {namespace}.")
     return lab
 
 
@@ -81,13 +88,15 @@ def _read(path: Path) -> KubeConfig:
         raise ClusterError(f"{path} is not a kubeconfig ({type(error).__name__}: {error}).", "Fetch it anew.") from error
 
 
-def _ask(lab: Lab) -> tuple[str, str, int]:
+def _ask(lab: Lab, needs_istio: bool) -> tuple[str, str]:
     where = f"The cluster of context {lab.context} at {lab.config.cluster.server}"
     try:
         answer = lab.http.get("/version")
         answer.raise_for_status()
         kubernetes = answer.json()["gitVersion"]
-        return kubernetes, istiod.version(lab), len(istiod.proxies(lab))
+        if not needs_istio and not istiod.runs(lab):
+            return kubernetes, "no Istio yet"
+        return kubernetes, f"Istio {istiod.version(lab)}, {len(istiod.proxies(lab))} proxies"
     except (ApiError, httpx2.HTTPStatusError) as error:
         code = error.status.code if isinstance(error, ApiError) else error.response.status_code
         raise ClusterError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lightkube.resources.core_v1 import Pod
 
 from lab_helpers.core.errors import MeshError
-from lab_helpers.mesh import istiod, wait
+from lab_helpers.mesh import channels, istiod, wait
 
 DEADLINE = 30.0
 # istiod gathers changes for PILOT_DEBOUNCE_AFTER (0.1 s) of quiet before it pushes. A push that was seen to begin before
@@ -29,6 +29,7 @@ def before(lab) -> Before:
     return Before(istiod.pushes(lab))
 
 
+@channels.kept()
 def converged(lab, since: Before, written: list[dict], deleted: list[dict], deadline: float = DEADLINE) -> int:
     """Wait until every proxy of the mesh runs the configuration that was written or deleted.
 
@@ -65,6 +66,7 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
     return settled(lab, max(end - time.monotonic(), 1))
 
 
+@channels.kept()
 def settled(lab, deadline: float = DEADLINE) -> int:
     """Wait until every running proxy is connected and has accepted all that istiod sent it; return their number."""
     last: dict[str, dict] = {}

@@ -44,20 +44,25 @@ class Proxy:
 
 
 def pods(lab) -> list[Pod]:
-    """The running istiod pods, whatever their namespace or revision.
+    """The istiod pods that are ready, whatever their namespace or revision.
 
     Raises
     ------
     ClusterError
         There is none: Istio is not installed, or not up.
     """
-    found = [pod for pod in lab.client.list(Pod, namespace="*", labels={"app": "istiod"}) if pod.status.phase == "Running"]
+    found = _ready(lab)
     if not found:
         raise ClusterError(
-            "No istiod runs in this cluster, so there is no mesh.",
-            "Install Istio: meshlab up --context NAME, or chapter 03_install.",
+            "No istiod is ready in this cluster, so there is no mesh.",
+            'Install Istio: connect(istio=False).checkpoint("03_install"), or meshlab up.',
         )
     return found
+
+
+def runs(lab) -> bool:
+    """Whether the cluster has an istiod that can be asked."""
+    return bool(_ready(lab))
 
 
 def proxies(lab) -> list[Proxy]:
@@ -89,6 +94,11 @@ def version(lab) -> str:
     pod = pods(lab)[0]
     text = channels.get(lab, pod.metadata.namespace, pod.metadata.name, PORT, "/version").decode()
     return text.split("-")[0]
+
+
+def _ready(lab) -> list[Pod]:
+    found = [pod for pod in lab.client.list(Pod, namespace="*", labels={"app": "istiod"}) if not pod.metadata.deletionTimestamp]
+    return [pod for pod in found if any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or [])]
 
 
 def _ask(lab, path: str) -> list:

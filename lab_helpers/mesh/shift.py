@@ -138,7 +138,7 @@ def subsets(lab, service: str) -> list[str]:
     if not found:
         raise MeshError(
             f"There is no DestinationRule for {service} in namespace {lab.namespace}, so its versions have no names to route to.",
-            "Apply one with a subset for each version: see chapter 11_destination_rule.",
+            "Apply one with a subset for each version, as 12_traffic_shifting/01-subsets.yaml does.",
         )
     return [each["name"] for rule in found for each in rule["spec"].get("subsets", [])]
 

@@ -127,7 +127,7 @@ def plot_calls(calls: pd.DataFrame) -> Picture:
     edges = list(calls[["source", "destination", "requests"]].itertuples(index=False))
     if not edges:
         raise LabError("There is nothing to draw: no proxy has counted a call.", "Send some traffic first: lab.page().")
-    columns = _columns(edges)
+    columns = layers(edges)
     places = {name: (column, -row + (len(names) - 1) / 2) for column, names in enumerate(columns) for row, name in enumerate(names)}
     tallest = max(len(names) for names in columns)
     with matplotlib.rc_context(STYLE):
@@ -166,7 +166,7 @@ def count(seen: pd.DataFrame | Mapping[str, int]) -> dict[str, int]:
     return dict(seen)
 
 
-def _columns(edges: list) -> list[list[str]]:
+def layers(edges: list) -> list[list[str]]:
     """Names by their distance from the way in, each as far right as its last caller allows."""
     names = sorted({name for edge in edges for name in edge[:2]})
     depth = dict.fromkeys(names, 0)

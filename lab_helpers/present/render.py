@@ -14,6 +14,7 @@ from lab_helpers.core.errors import LabError
 from lab_helpers.mesh.apply import Outcome
 from lab_helpers.mesh.checkpoint import Checkpoint
 from lab_helpers.mesh.commands import Output
+from lab_helpers.mesh.dashboards import Dashboard
 from lab_helpers.mesh.gateway import Page
 
 FAINT = "color-mix(in srgb, currentColor 25%, transparent)"
@@ -38,11 +39,12 @@ def register() -> None:
     for kind, show in ((Output, output), (Outcome, outcome), (Checkpoint, checkpoint), (Page, page)):
         formatter.for_type(kind, show)
         shell.display_formatter.formatters["text/plain"].for_type(kind, _plain)
+    shell.display_formatter.mimebundle_formatter.for_type(Dashboard, _dashboard)
 
 
 def output(result: Output) -> str:
     """A command line and what it printed, as HTML."""
-    return _block(result.command, result.stdout)
+    return _block(result.command, result.shown)
 
 
 def outcome(result: Outcome) -> str:
@@ -99,6 +101,12 @@ def _change(change) -> str:
     if not change.diff:
         return f"<div>{line}</div>"
     return f'<details><summary>{line}</summary><pre style="{PRE}">{escape(change.diff)}</pre></details>'
+
+
+def _dashboard(result: Dashboard, include=None, exclude=None) -> dict:
+    from lab_helpers.present import dashboards  # plotly takes half a second to load, and most chapters draw without it
+
+    return dashboards.show(result)
 
 
 def _plain(result, printer, cycle) -> None:

@@ -91,11 +91,11 @@ class TrafficShifting(anywidget.AnyWidget):
     state = traitlets.Dict().tag(sync=True)
 
     def __init__(self, lab, service: str = "reviews", n: int = 400, recorded: Sequence[Sequence[dict]] = ()):
+        self.latest = Latest(lambda wanted, stopped: follow(lab, service, wanted, n, stopped), self._show, self._fail)
         with objects.sentences(f"Reading the weights of {service}"):
             versions, now = shift.subsets(lab, service), shift.current(lab, service)
         weights = now if set(now) <= set(versions) and sum(now.values()) == 100 else {versions[0]: 100}
         self.recorded = list(recorded)
-        self.latest = Latest(lambda wanted, stopped: follow(lab, service, wanted, n, stopped), self._show, self._fail)
         super().__init__(state={"weights": {name: weights.get(name, 0) for name in versions}, "phase": "ready", "n": n})
         self.on_msg(self._told)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lab_helpers.embedded import istio, paths
+from lab_helpers.embedded import paths
 from tests.live import kubectl_json, meshlab
 from tests.live_traces import difference, traces
 
@@ -34,7 +34,7 @@ def bare(nothing):
 def test_another_cluster_gets_the_same_istio_and_bookinfo(bare):
     """With the images of the lab the overlay has to be asked for: on stock Envoy nothing works without it."""
     assert {item["metadata"]["name"] for item in kubectl_json("get", "namespaces")["items"]}.isdisjoint({"istio-system"})
-    up = ("up", "--context", "meshlab", "--overlay", istio.OVERLAY)
+    up = ("up", "--context", "meshlab", "--overlay", paths.OVERLAY)
     done = meshlab(*up, env=AS_FOREIGN)
     page = done.stdout.split("The lab is up: ")[1].split()[0]
     assert httpx.get(page, trust_env=False).status_code == 200

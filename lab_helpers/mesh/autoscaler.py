@@ -1,0 +1,83 @@
+"""A HorizontalPodAutoscaler at work: what it measures, what it wants, what is there."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from lightkube.core.exceptions import ApiError
+from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
+from lightkube.resources.core_v1 import Pod
+
+from lab_helpers.core.errors import MeshError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.mesh import converge
+
+COLUMNS = ["time", "utilization", "wanted", "pods"]
+
+
+def follow(lab, name: str, pods: int, deadline: float = 180.0) -> pd.DataFrame:
+    """Watch the autoscaler `name` until it has measured something, wants `pods` pods, and exactly that many are ready.
+
+    Parameters
+    ----------
+    name : str
+        Of the HorizontalPodAutoscaler, whose target has pods labelled ``app=NAME``.
+    pods : int
+    deadline : float
+        In seconds. It acts on measurements that are up to half a minute old.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row whenever anything changed:
+
+        - time: UTC
+        - utilization: mean use, in percent of the request; NaN while nothing is known
+        - wanted: pods that it wants
+        - pods: ready pods that there are
+
+    Raises
+    ------
+    MeshError
+        There is no such autoscaler, or it has not come that far: says what it sees, and why it does not act.
+    """
+    rows: list[tuple] = []
+
+    def there() -> bool:
+        found = _read(lab, name)
+        now = (use(found), found.status.desiredReplicas or 0, _ready(lab, name))
+        if not rows or str(rows[-1][1:]) != str(now):
+            rows.append((pd.Timestamp.now("UTC"), *now))
+        return now[1:] == (pods, pods) and not math.isnan(now[0])
+
+    def late() -> str:
+        found = _read(lab, name)
+        said = [each.message for each in found.status.conditions or [] if each.type == "ScalingActive" and each.status != "True"]
+        return f"it sees {rows[-1][1]:g} %, wants {rows[-1][2]}, and {rows[-1][3]} are ready. {' '.join(said)}".strip()
+
+    do = f"kubectl describe hpa {name} says what it has tried; kubectl top pods, whether there is anything to measure."
+    wait_until(there, f"{pods} pods of {name}", deadline, every=0.3, late=late, do=do)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _read(lab, name: str) -> HorizontalPodAutoscaler:
+    try:
+        return lab.client.get(HorizontalPodAutoscaler, name, namespace=lab.namespace)
+    except ApiError as error:
+        if error.status.code != 404:
+            raise
+        raise MeshError(f"Namespace {lab.namespace} has no HorizontalPodAutoscaler {name!r}.", "kubectl get hpa lists them.") from error
+
+
+def use(found: HorizontalPodAutoscaler) -> float:
+    """Mean use that the autoscaler has measured last, in percent of the request; NaN while nothing is known."""
+    for each in found.status.currentMetrics or []:
+        measured = each.resource or each.containerResource
+        if measured and measured.current.averageUtilization is not None:
+            return float(measured.current.averageUtilization)
+    return float("nan")
+
+
+def _ready(lab, name: str) -> int:
+    return sum(converge.ready(pod) for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": name}))

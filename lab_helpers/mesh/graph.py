@@ -1,0 +1,192 @@
+"""The mesh graph: who called whom, how often, how well, how fast and how safely, from the metrics that Kiali draws too."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from lab_helpers.core.errors import QueryError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.mesh import prometheus
+from lab_helpers.mesh.prometheus import Window
+
+COLUMNS = ["source", "destination", "requests", "rate", "errors", "p95_ms", "mtls"]
+VIEWS = {  # labels that name a node, at either end
+    "version": ("{}_app", "{}_version"),
+    "app": ("{}_app",),
+    "workload": ("{}_workload",),
+    "service": ("source_app", "destination_service_name"),
+}
+UNKNOWN = ("", "unknown", "latest")
+# A source's proxy tells of every call; of a caller without one, only the destination's does.
+TOLD = (
+    'reporter="source",source_workload!="unknown",source_workload_namespace="{0}"',
+    'reporter="source",source_workload!="unknown",source_workload_namespace!="{0}",destination_service_namespace="{0}"',
+    'reporter="destination",source_workload="unknown",source_principal="unknown",destination_workload_namespace="{0}"',
+)
+DURATION, TIMED = "istio_request_duration_milliseconds", 30.0
+FAILED = r"5\d\d|0"  # what Kiali counts as an error of HTTP by default, client errors apart
+
+
+def requests(lab, window: Window | str, *labels: str, reporter: str = "source") -> pd.DataFrame:
+    """Count the requests of a window by labels of ``istio_requests_total``, to the last one.
+
+    `increase` of PromQL is an estimate: it extrapolates to the ends of its range, and of a series that did not exist
+    before it misses what the first look at it already found. Here counters are subtracted.
+
+    Parameters
+    ----------
+    window : Window or str
+        From ``lab.window()``; or the last so and so much, such as ``"1m"``.
+    *labels : str
+        Of Istio's, such as ``destination_version``, ``response_code``.
+    reporter : {"source", "destination"}
+        Whose proxy has counted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A column for each label, and ``requests`` (int); of requests that come from or go to the namespace.
+    """
+    if reporter not in ("source", "destination"):
+        raise QueryError(f"No proxy reports as {reporter!r}.", "reporter is source or destination.")
+    either = [f'reporter="{reporter}",{end}_namespace="{lab.namespace}"' for end in ("source_workload", "destination_service")]
+    table = counted(lab, window, [either[0], either[1] + f',source_workload_namespace!="{lab.namespace}"'], labels)
+    return table[table["requests"] > 0].reset_index(drop=True)
+
+
+def graph(lab, window: Window | str = "1m", by: str = "version") -> pd.DataFrame:
+    """Who called whom in a window of time.
+
+    Parameters
+    ----------
+    window : Window or str
+        From ``lab.window()``: counted to the last request. Or the last so and so much, such as ``"1m"``, as Kiali does.
+    by : {"version", "app", "workload", "service"}
+        What a node is: Kiali's versioned app graph, app graph, workload graph and service graph.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an edge that was used, busiest first:
+
+        - source, destination: names of the nodes; ``unknown`` is a caller without a proxy
+        - requests: number of them
+        - rate: of them, in 1/s
+        - errors: share that failed (5xx, or no answer), 0 to 1
+        - p95_ms: 95th percentile of their duration, in ms, as the histogram's buckets let it be told
+        - mtls: share of them that came in under mutual TLS, 0 to 1; NaN where no proxy stands at the destination
+
+        ``.attrs`` holds ``by`` and ``seconds``.
+
+    Raises
+    ------
+    QueryError
+        No such view, or Prometheus is not there.
+    """
+    if by not in VIEWS:
+        raise QueryError(f"There is no graph by {by!r}.", f"Choose one of: {', '.join(VIEWS)}.")
+    window = _window(lab, window)
+    ends = {end: [label.format(end) for label in _labels(by, end)] for end in ("source", "destination")}
+    # A request that no pod answered has no destination workload: the Service it was meant for stands in.
+    names = [*ends["source"], *ends["destination"], "source_workload", "destination_service_name"]
+    told = [each.format(lab.namespace) for each in TOLD]
+    table = _edges(counted(lab, window, told, [*names, "response_code"]), ends)
+    table["failed"] = table["requests"].where(table["response_code"].str.fullmatch(FAILED), 0)
+    table = table.groupby(["source", "destination"], as_index=False)[["requests", "failed"]].sum()
+    table = table[table["requests"] > 0]
+    if table.empty:
+        return _attributed(pd.DataFrame(columns=COLUMNS), window, by)
+    table["rate"] = table["requests"] / window.seconds
+    table["errors"] = table.pop("failed") / table["requests"]
+    table = table.merge(_p95(lab, window, told, names, ends), "left", ["source", "destination"])
+    table = table.merge(_mtls(lab, window, ends), "left", ["source", "destination"])
+    table = table[COLUMNS].sort_values(["requests", "source", "destination"], ascending=[False, True, True])
+    return _attributed(table.reset_index(drop=True), window, by)
+
+
+def _attributed(table: pd.DataFrame, window: Window, by: str) -> pd.DataFrame:
+    table.attrs = {"by": by, "seconds": window.seconds}
+    return table
+
+
+def counted(lab, window: Window | str, told: list[str], labels, metric: str = "istio_requests_total") -> pd.DataFrame:
+    """What was added to a counter in a window, summed by labels; also nothing, where it was there already."""
+    window = _window(lab, window)
+    added = " or ".join(_added(metric, each, window) for each in told)
+    table = prometheus.promql(lab, f"sum by ({', '.join(dict.fromkeys(labels))}) ({added})", at=window.known)
+    table = table.rename(columns={"value": "requests"}).drop(columns="time")
+    for label in labels:
+        table[label] = table[label].fillna("unknown") if label in table else "unknown"
+    return table[[*dict.fromkeys(labels), "requests"]].astype({"requests": int})
+
+
+def _added(metric: str, told: str, window: Window) -> str:
+    # A series that was not there before began at 0; one that went down belongs to a proxy that has started anew.
+    series = f"{metric}{{{told}}}"
+    after = f"last_over_time({series}[{round(1000 * (window.known - window.start))}ms])"
+    before = f"({series} @ {window.start:.3f} or 0 * {after})"
+    return f"(({after} - {before}) >= 0 or {after})"
+
+
+def _window(lab, window: Window | str) -> Window:
+    if isinstance(window, Window):
+        window.require_end()
+        return window
+    now = prometheus.clock(lab)
+    return Window(now - prometheus.duration(window), now, now)
+
+
+def _labels(by: str, end: str) -> list[str]:
+    return [label for label in VIEWS[by] if label.startswith(("{}", end))]
+
+
+def _edges(table: pd.DataFrame, ends: dict[str, list[str]]) -> pd.DataFrame:
+    named = table.copy()
+    for end, labels in ends.items():
+        named[end] = ["-".join(value for value in values if value not in UNKNOWN) for values in table[labels].itertuples(index=False)]
+    if len(named):
+        named["source"] = named["source"].where(named["source"] != "", named["source_workload"])
+        named["destination"] = named["destination"].where(named["destination"] != "", named["destination_service_name"])
+    return named
+
+
+def _quantile(upto: pd.Series, share: float) -> float:
+    """A quantile out of cumulative buckets, as ``histogram_quantile`` of PromQL has it: straight lines within a bucket."""
+    wanted = share * upto.iloc[-1]
+    place = int((upto >= wanted).argmax())
+    if not wanted or place == len(upto) - 1:  # beyond the last bound nothing is known
+        return float(upto.index[-2]) if wanted and len(upto) > 1 else float("nan")
+    low, before = (upto.index[place - 1], upto.iloc[place - 1]) if place else (0.0, 0.0)
+    return float(low + (upto.index[place] - low) * (wanted - before) / (upto.iloc[place] - before))
+
+
+def _timed(lab, window: Window, told: list[str]) -> Window:
+    """The window, known a little later: a proxy shows what it has timed only every 5 s, and what it has counted at once."""
+    wanted = counted(lab, window, told, [])["requests"].sum()
+
+    def later() -> Window | None:
+        now = Window(window.start, window.end, prometheus.clock(lab))
+        return now if counted(lab, now, told, [], f"{DURATION}_count")["requests"].sum() >= wanted else None
+
+    return wait_until(later, "Prometheus to learn how long requests took", TIMED, every=0.2, do="See the targets of Prometheus.")
+
+
+def _p95(lab, window: Window, told: list[str], names: list[str], ends: dict) -> pd.DataFrame:
+    timed = _timed(lab, window, told)
+    buckets = _edges(counted(lab, timed, told, [*names, "le"], f"{DURATION}_bucket"), ends)
+    rows = []
+    for (source, destination), each in buckets.groupby(["source", "destination"]):
+        upto = each.assign(le=each["le"].astype(float)).groupby("le")["requests"].sum()
+        rows.append((source, destination, _quantile(upto, 0.95)))
+    return pd.DataFrame(rows, columns=["source", "destination", "p95_ms"])
+
+
+def _mtls(lab, window: Window, ends: dict) -> pd.DataFrame:
+    """Share of each edge's requests that came in under mutual TLS: only the proxy at the destination knows."""
+    names = [*ends["source"], *ends["destination"], "source_workload", "destination_service_name"]
+    told = [f'reporter="destination",destination_workload_namespace="{lab.namespace}"']
+    table = _edges(counted(lab, window, told, [*names, "connection_security_policy"]), ends)
+    table["safe"] = table["requests"].where(table["connection_security_policy"] == "mutual_tls", 0)
+    table = table.groupby(["source", "destination"], as_index=False)[["requests", "safe"]].sum()
+    table = table[table["requests"] > 0]
+    return table.assign(mtls=table["safe"] / table["requests"])[["source", "destination", "mtls"]]

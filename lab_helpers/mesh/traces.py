@@ -1,0 +1,324 @@
+"""Traces out of Zipkin or Jaeger, whichever the mesh sends to, in one form."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+
+from lab_helpers.core.errors import QueryError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.mesh import addons, objects, prometheus
+from lab_helpers.mesh.prometheus import Window
+
+SPAN = ["span", "parent", "service", "kind", "to", "name", "start_ms", "duration_ms", "status", "flags", "error"]
+TRACE = ["trace", "began", "service", "name", "duration_ms", "spans", "services", "status", "errors"]
+STORES = ("zipkin", "jaeger")
+# A proxy hands its spans on every 5 s; then they have to be stored.
+ARRIVED = 40.0
+ZIPKIN = "/zipkin/api/v2"
+
+
+def trace(lab, id: str, store: str | None = None) -> pd.DataFrame:
+    """All spans of one trace, callers before those whom they called.
+
+    Waits until the trace is complete: whoever was called has told of it too.
+
+    Parameters
+    ----------
+    id : str
+        As Zipkin and Jaeger show it: 16 or 32 hexadecimal digits.
+    store : {"zipkin", "jaeger"}, optional
+        Where to look; without it, where the mesh sends its spans.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a span, as a waterfall has them:
+
+        - span, parent: ids; ``parent`` is empty for the first
+        - service: whose proxy tells of it, ``name.namespace``
+        - kind: ``SERVER`` (a request came in) or ``CLIENT`` (it was sent on)
+        - to: the service that a CLIENT called, without its namespace; empty for a SERVER
+        - name: the host and route that were asked for
+        - start_ms, duration_ms: since the trace began, in ms
+        - status, flags: HTTP status and Envoy's response flags; ``-`` where there are none
+        - error: whether it failed
+
+        ``.attrs["trace"]`` is the id.
+
+    Raises
+    ------
+    QueryError
+        Not an id, no such trace, or the store is not there.
+    MeshError
+        It did not become complete in time.
+    """
+    if not re.fullmatch(r"[0-9a-fA-F]{16}([0-9a-fA-F]{16})?", id):
+        raise QueryError(f"{id!r} is not the id of a trace.", "It has 16 or 32 hexadecimal digits; lab.traces() lists some.")
+    store = _store(lab, store)
+    spans: list[dict] = []
+
+    def whole() -> bool:
+        spans[:] = _one(lab, store, id.lower())
+        return complete(spans)
+
+    if not _one(lab, store, id.lower()):
+        do = "Spans arrive some seconds after the request; lab.traces() lists what is there."
+        raise QueryError(f"{store.capitalize()} has no trace {id}.", do)
+    so_far = lambda: f"{len(spans)} spans so far."  # noqa: E731
+    wait_until(whole, f"trace {id} to be complete", ARRIVED, every=0.2, late=so_far, do="Look at it as it is in the store.")
+    return _table(id, spans)
+
+
+def traces(
+    lab,
+    since: Window | str = "15m",
+    service: str | None = None,
+    error: bool = False,
+    status: int | None = None,
+    n: int = 100,
+    at_least: int = 0,
+    store: str | None = None,
+) -> pd.DataFrame:
+    """Look for traces of the namespace's services, newest first.
+
+    Parameters
+    ----------
+    since : Window or str
+        When they began: within a window from ``lab.window()``, or within the last so and so much.
+    service : str, optional
+        One that takes part, such as ``"reviews"``.
+    error : bool
+        Only those in which something failed: a 5xx, or no answer. Envoy does not take a 4xx for its own failure.
+    status : int, optional
+        Only those in which somebody answered with this HTTP status.
+    n : int
+        At most so many.
+    at_least : int
+        Wait until so many are there and complete. Spans arrive some seconds after the request.
+    store : {"zipkin", "jaeger"}, optional
+        Where to look; without it, where the mesh sends its spans.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a trace:
+
+        - trace: its id
+        - began: when (UTC)
+        - service, name: of its first span
+        - duration_ms: of its first span, in ms
+        - spans, services: how many
+        - status: HTTP status of its first span
+        - errors: how many of its spans failed
+
+    Raises
+    ------
+    QueryError
+        The store is not there.
+    MeshError
+        Fewer than `at_least` arrived in time.
+    """
+    store = _store(lab, store)
+    found: list[list[dict]] = []
+
+    def there() -> bool:
+        start, end = _range(lab, since)
+        found[:] = [spans for spans in _search(lab, store, start, end, service, _tags(error, status), n) if complete(spans)]
+        return len(found) >= at_least
+
+    seen = lambda: f"{len(found)} are there."  # noqa: E731
+    do = "Was there so much traffic, and is every request traced?"
+    wait_until(there, f"{at_least} complete traces", ARRIVED, every=0.3, late=seen, do=do)
+    rows = sorted((_row(spans) for spans in found), key=lambda row: row["began"], reverse=True)
+    return pd.DataFrame(rows[:n], columns=TRACE)
+
+
+def complete(spans: list[dict]) -> bool:
+    """Whether a trace has its first span, no span lacks its parent, and whoever was called has told of it."""
+    ids = {each["span"] for each in spans}
+    called = {each["parent"] for each in spans if each["kind"] == "SERVER"} | {each["span"] for each in spans if each["kind"] == "SERVER"}
+    open_calls = [each for each in spans if each["kind"] == "CLIENT" and each["inside"] and each["span"] not in called]
+    return any(not each["parent"] for each in spans) and all(each["parent"] in ids for each in spans if each["parent"]) and not open_calls
+
+
+def switch(lab) -> str:
+    """The store that the namespace's proxies send their spans to: as its own Telemetry says, or else the mesh's."""
+    kind = objects.resource_of(lab.client, {"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry"})
+    for namespace in (lab.namespace, "istio-system"):
+        for each in lab.client.list(kind, namespace=namespace):
+            spec = objects.as_dict(each).get("spec", {})
+            named = [provider["name"] for part in spec.get("tracing") or [] for provider in part.get("providers") or []]
+            if "selector" not in spec and named and named[0] in STORES:
+                return named[0]
+    return next((each for each in STORES if addons.find(lab, each) is not None), "zipkin")
+
+
+def own_time(spans: pd.DataFrame) -> pd.DataFrame:
+    """How long each service was busy itself, and not waiting for somebody else.
+
+    Parameters
+    ----------
+    spans : pandas.DataFrame
+        As `trace` returns them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a service, the busiest first: service, ``own_ms`` (of its spans, less what those below them took).
+    """
+    rows = []
+    for each in spans.itertuples(index=False):
+        below = spans[spans["parent"] == each.span]
+        busy, upto = 0.0, each.start_ms
+        for start, end in sorted(zip(below["start_ms"], below["start_ms"] + below["duration_ms"], strict=True)):
+            start, end = max(start, upto), min(end, each.start_ms + each.duration_ms)
+            busy, upto = busy + max(end - start, 0), max(upto, end)
+        rows.append((each.service, each.duration_ms - busy))
+    table = pd.DataFrame(rows, columns=["service", "own_ms"])
+    return table.groupby("service", as_index=False).sum().sort_values("own_ms", ascending=False, ignore_index=True)
+
+
+def _store(lab, store: str | None) -> str:
+    if store is None:
+        return switch(lab)
+    if store not in STORES:
+        raise QueryError(f"There is no trace store {store!r}.", f"Choose one of: {', '.join(STORES)}.")
+    return store
+
+
+def _range(lab, since: Window | str) -> tuple[float, float]:
+    if isinstance(since, Window):
+        since.require_end()
+        return since.start, since.end
+    now = prometheus.clock(lab)
+    return now - prometheus.duration(since), now
+
+
+def _one(lab, store: str, id: str) -> list[dict]:
+    path = f"{ZIPKIN}/trace/{id}" if store == "zipkin" else f"{_jaeger(lab)}/traces/{id}"
+    answer = addons.ask(lab, store, path)
+    if answer.status_code == 404:
+        return []
+    found = _json(answer, store)
+    return _zipkin(found) if store == "zipkin" else [span for each in found["data"] for span in _of_jaeger(each)]
+
+
+def _search(lab, store: str, start: float, end: float, service: str | None, tags: dict[str, str], n: int) -> list[list[dict]]:
+    names = [f"{service}.{lab.namespace}"] if service else [name for name in _services(lab, store) if name.endswith(f".{lab.namespace}")]
+    search = _zipkin_search if store == "zipkin" else _jaeger_search
+    traces = [spans for name in names for spans in search(lab, name, start, end, tags, n)]
+    return list({each[0]["trace"]: each for each in traces if each and start <= min(span["start"] for span in each) <= end}.values())
+
+
+def _tags(error: bool, status: int | None) -> dict[str, str]:
+    return ({"error": "true"} if error else {}) | ({"http.status_code": str(status)} if status else {})
+
+
+def _services(lab, store: str) -> list[str]:
+    if store == "zipkin":
+        return _json(addons.ask(lab, store, f"{ZIPKIN}/services"), store)
+    return _json(addons.ask(lab, store, f"{_jaeger(lab)}/services"), store)["data"] or []
+
+
+def _zipkin_search(lab, service: str, start: float, end: float, tags: dict[str, str], n: int) -> list[list[dict]]:
+    params = {"serviceName": service, "endTs": int(1000 * end) + 1, "lookback": int(1000 * (end - start)) + 2, "limit": n}
+    params |= {"annotationQuery": " and ".join(f"{name}={value}" for name, value in tags.items())} if tags else {}
+    return [_zipkin(each) for each in _json(addons.ask(lab, "zipkin", f"{ZIPKIN}/traces", params), "zipkin")]
+
+
+def _jaeger_search(lab, service: str, start: float, end: float, tags: dict[str, str], n: int) -> list[list[dict]]:
+    params = {"service": service, "start": int(1e6 * start), "end": int(1e6 * end), "limit": n}
+    params |= {"tags": json.dumps(tags)} if tags else {}
+    return [_of_jaeger(each) for each in _json(addons.ask(lab, "jaeger", f"{_jaeger(lab)}/traces", params), "jaeger")["data"]]
+
+
+def _jaeger(lab) -> str:
+    """Where its API begins: Istio's add-on puts all of it under ``/jaeger``."""
+    told = addons.ask(lab, "jaeger", "/jaeger/api/services").headers.get("content-type", "")
+    return "/jaeger/api" if told.startswith("application/json") else "/api"
+
+
+def _json(answer, store: str):
+    try:
+        if answer.status_code == 200:
+            return answer.json()
+    except ValueError:
+        pass
+    raise QueryError(f"{store.capitalize()} answered {answer.status_code}: {answer.text.strip()[:200]}", "See its log.")
+
+
+def _zipkin(spans: list[dict]) -> list[dict]:
+    found = []
+    for each in spans:
+        service, tags = each.get("localEndpoint", {}).get("serviceName", ""), each.get("tags", {})
+        ids = (each["traceId"], each["id"], each.get("parentId", ""))
+        times = (each.get("timestamp", 0), each.get("duration", 0))
+        found.append(_span(*ids, service, each.get("kind", ""), each.get("name", ""), *times, tags, "error" in tags))
+    return found
+
+
+def _of_jaeger(found: dict) -> list[dict]:
+    spans = []
+    for each in found["spans"]:
+        tags = {tag["key"]: tag["value"] for tag in each["tags"]}
+        parents = [reference["spanID"] for reference in each.get("references") or [] if reference["traceID"] == each["traceID"]]
+        service = found["processes"][each["processID"]]["serviceName"]
+        kind = str(tags.get("span.kind", "")).upper()
+        failed = str(tags.get("error", "")).lower() not in ("", "false")
+        spans.append(
+            _span(
+                each["traceID"], each["spanID"], parents[0] if parents else "", service, kind, each["operationName"], each["startTime"],
+                each["duration"], tags, failed,
+            )
+        )  # fmt: skip
+    return spans
+
+
+def _span(
+    trace: str, span: str, parent: str, service: str, kind: str, name: str, start: int, duration: int, tags: dict, error: bool
+) -> dict:
+    flags = str(tags.get("response_flags", "-"))
+    cluster = str(tags.get("upstream_cluster", ""))
+    called = cluster.rpartition("|")[2].partition(".")[0] or name.partition(":")[0].partition(".")[0]
+    return {
+        "trace": trace, "span": span, "parent": parent, "service": service, "kind": kind, "name": name,
+        "to": called if kind == "CLIENT" else "", "start": start / 1e6,
+        "duration_ms": duration / 1000, "status": str(tags.get("http.status_code", "-")), "flags": flags, "error": error,
+        # A call into the mesh that somebody answered: its other end has to tell of it too.
+        "inside": cluster.startswith("outbound|") and cluster.endswith(".svc.cluster.local") and flags in ("-", "DI"),
+    }  # fmt: skip
+
+
+def _table(id: str, spans: list[dict]) -> pd.DataFrame:
+    began = min(each["start"] for each in spans)
+    ids = {each["span"] for each in spans}
+    ordered: list[dict] = []
+
+    walked = set()  # where both ends of a call share one id, it is met twice
+
+    def walk(parent: str) -> None:
+        walked.add(parent)
+        below = [each for each in spans if (each["parent"] if each["parent"] in ids else "") == parent]
+        for each in sorted(below, key=lambda one: (one["start"], one["kind"])):
+            ordered.append({**each, "start_ms": round(1000 * (each["start"] - began), 3)})
+            if each["span"] not in walked:
+                walk(each["span"])
+
+    walk("")
+    table = pd.DataFrame(ordered, columns=SPAN)
+    table.attrs = {"trace": id}
+    return table
+
+
+def _row(spans: list[dict]) -> dict:
+    first = next(each for each in sorted(spans, key=lambda one: one["start"]) if not each["parent"])
+    return {
+        **{key: first[key] for key in ("trace", "service", "name", "duration_ms", "status")},
+        "began": pd.Timestamp(first["start"], unit="s", tz="UTC").round("ms"),
+        "spans": len(spans),
+        "services": len({each["service"] for each in spans}),
+        "errors": sum(each["error"] for each in spans),
+    }

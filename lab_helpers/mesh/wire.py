@@ -1,0 +1,90 @@
+"""What can be read between the pods by whoever sits on their node: the bytes themselves, not what anybody says of them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from uuid import uuid4
+
+import pandas as pd
+from lightkube.resources.core_v1 import Pod, Service
+
+from lab_helpers.core.errors import TrafficError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.mesh import channels, converge
+
+NAME = "eavesdropper"
+COLUMNS = ["source", "destination", "bytes", "legible", "text"]
+# A datagram to nobody. It passes the same ears in the same order, so what comes before it in the log came before it in time.
+MARK = 'import socket, sys; socket.socket(type=socket.SOCK_DGRAM).sendto(sys.argv[1].encode(), ("127.0.0.1", 9080))'
+LINES = 20_000
+
+
+def overhear(lab, *lines: str) -> pd.DataFrame:
+    """Run commands, one after the other, and return what the eavesdropper has read meanwhile.
+
+    Parameters
+    ----------
+    *lines : str
+        As for `commands.run`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a packet between two pods of the namespace (or a pod and a Service), in order:
+
+        - source, destination: ``app-version`` of a pod, or name of a Service
+        - bytes: length of what the packet carries
+        - legible: whether that is text
+        - text: the same with a dot for each byte that is none
+
+    Raises
+    ------
+    TrafficError
+        The eavesdropper is not there.
+    MeshError
+        It does not hear its own marks.
+    """
+    pod = _eavesdropper(lab)
+    _mark(lab, pod, begin := f"begin-{uuid4().hex}")
+    for line in lines:
+        lab.run(line)
+    _mark(lab, pod, end := f"end-{uuid4().hex}")
+
+    def log() -> str:
+        text = "\n".join(lab.client.log(pod, namespace=lab.namespace, tail_lines=LINES, newlines=False))
+        return text if end in text else ""
+
+    text = wait_until(log, "the eavesdropper to hear the last packet", 15, do="kubectl logs deploy/eavesdropper shows what it hears.")
+    between = text.partition(begin)[2].rpartition(end)[0].splitlines()[1:-1]
+    names = _names(lab)
+    rows = [json.loads(line) for line in between]
+    known = [row for row in rows if row["source"] in names and row["destination"] in names]
+    return pd.DataFrame(
+        [{**row, "source": names[row["source"]], "destination": names[row["destination"]]} for row in known], columns=COLUMNS
+    )
+
+
+def _mark(lab, pod: str, text: str) -> None:
+    done = channels.execute(lab, pod, NAME, ["python3", "-c", MARK, text])
+    if done.code:
+        raise TrafficError(f"The eavesdropper cannot send: {done.stderr.strip()}", f"Make it anew: kubectl delete pod {shlex.quote(pod)}.")
+
+
+def _eavesdropper(lab) -> str:
+    for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": NAME}):
+        if converge.ready(pod):
+            return pod.metadata.name
+    raise TrafficError(
+        f"Nobody eavesdrops in namespace {lab.namespace}.", 'lab.apply("01_service_mesh/02-eavesdropper.yaml") puts somebody there.'
+    )
+
+
+def _names(lab) -> dict[str, str]:
+    """Who has which address: the pods of the namespace, but for those on their node's own, and its Services."""
+    names = {each.spec.clusterIP: each.metadata.name for each in lab.client.list(Service, namespace=lab.namespace)}
+    for pod in lab.client.list(Pod, namespace=lab.namespace):
+        labels = pod.metadata.labels or {}
+        if pod.status.podIP and not pod.spec.hostNetwork:
+            names[pod.status.podIP] = "-".join(labels[key] for key in ("app", "version") if key in labels) or pod.metadata.name
+    return names

@@ -1,0 +1,132 @@
+"""Checks of chapter 03_install."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+from lightkube.resources.admissionregistration_v1 import MutatingWebhookConfiguration, ValidatingWebhookConfiguration
+from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
+
+from lab_helpers.core.errors import LabError
+from lab_helpers.mesh import commands, converge, installation, istiod
+from lab_helpers.present.checks import register, wrong
+
+SKEW = 1  # minor versions that istioctl and the control plane may be apart
+NO_EGRESS = "-f 03_install/02-no-egress.yaml"
+
+
+@register("03.1", "istioctl fits the mesh")
+def istioctl_fits(lab) -> str:
+    """Client and control plane are at most one minor version apart."""
+    told = json.loads(commands.run(lab, "istioctl version -o json").stdout)
+    client = told["clientVersion"]["version"]
+    planes = [each["Info"]["version"] for each in told.get("meshVersion") or []]
+    if not planes:
+        raise wrong("there is no control plane to compare with", "Run the checkpoint again: it installs Istio.")
+    if abs(_minor(client) - _minor(planes[0])) > SKEW:
+        raise wrong(f"istioctl is {client}, and the control plane {planes[0]}", "Get the istioctl of the control plane's version.")
+    return f"istioctl {client}, control plane {planes[0]}."
+
+
+@register("03.2", "What the profiles install")
+def without_control_plane(table: pd.DataFrame, answer) -> str:
+    """The learner names the profiles that install no control plane."""
+    without = set(table.index[table["control plane"] == ""])
+    given = _given(answer)
+    if given - set(table.index):
+        raise wrong(f"there is no profile {min(given - set(table.index))}", "The rows of the table are the profiles.")
+    if given - without:
+        raise wrong(f"{min(given - without)} does install istiod", "Look down the first column.")
+    if without - given:
+        raise wrong("another profile installs no control plane either", "Look down the first column once more.")
+    return f"{' and '.join(sorted(without))} install no istiod."
+
+
+@register("03.3", "default against demo")
+def autoscaled(difference: pd.DataFrame, answer) -> str:
+    """The learner names the Deployments that only the default profile scales by load."""
+    kind = "HorizontalPodAutoscaler "
+    scaled = {each.removeprefix(kind) for each in difference["object"] if each.startswith(kind)}
+    given = _given(answer)
+    if given - scaled:
+        raise wrong(f"{min(given - scaled)} has no autoscaler in either profile", "Look for the kind HorizontalPodAutoscaler.")
+    if scaled - given:
+        raise wrong("default has one more autoscaler that demo has not", "Count the rows of that kind.")
+    return f"demo runs one {' and one '.join(sorted(scaled))}, whatever the load."
+
+
+@register("03.4", "Istio is gone, the application runs")
+def uninstalled(lab, seen: pd.DataFrame) -> str:
+    """No control plane, no kinds, no webhooks; every request is still answered."""
+    if istiod.runs(lab):
+        raise wrong("istiod still runs", "istioctl uninstall --purge takes everything away.")
+    for kind in (CustomResourceDefinition, MutatingWebhookConfiguration, ValidatingWebhookConfiguration):
+        left = [each.metadata.name for each in lab.client.list(kind, labels=installation.LABELLED)]
+        if left:
+            raise wrong(f"{kind.__name__} {left[0]} is left", "Without --purge, what is shared by all revisions stays.")
+    failed = seen[seen["status"] != 200]
+    if len(failed) or not len(seen):
+        raise wrong(f"{len(failed)} of {len(seen)} requests failed", "They should go from one sidecar to another: via='mesh'.")
+    return f"no istiod, no kinds, no webhooks, and {len(seen)} of {len(seen)} requests answered."
+
+
+@register("03.5", "The sidecars are back")
+def back(lab, root: str, now: str) -> str:
+    """Every proxy has found the new istiod, which signs by the same root."""
+    if "BEGIN CERTIFICATE" not in root:
+        raise wrong("what was noted before is no certificate", "It is in the ConfigMap istio-ca-root-cert, under root-cert.pem.")
+    if root != now:
+        raise wrong(
+            "the root certificate is another one now",
+            "Was the Secret istio-ca-secret deleted? Then restart every workload: its sidecar trusts the old root.",
+        )
+    try:
+        proxies = converge.settled(lab, installation.RECONNECT)
+    except LabError as error:
+        raise wrong(error.what.rstrip("."), "See istioctl proxy-status.") from None
+    return f"{proxies} proxies are connected, and trust the same root as before."
+
+
+@register("03.6", "Installed as the options say")
+def as_asked(lab, options: str) -> str:
+    """Everything that the options ask for is there, with their settings, and the page answers."""
+    _require(lab, options)
+    return f"everything that {options} asks for is there, and the page answers."
+
+
+@register("03.7", "Without the egress gateway")
+def without_egress(lab) -> str:
+    """The learner's own file: demo, JSON logs, no egress gateway."""
+    _require(lab, NO_EGRESS)
+    return "the egress gateway is gone, the logs are JSON, and the page answers."
+
+
+@register("03.8", "As before")
+def as_before(lab) -> str:
+    """What all other chapters run on is installed, nothing kept is left, and every proxy is connected."""
+    _require(lab, installation.COURSE)
+    if installation.kept(lab) is not None:
+        raise wrong("the configuration is still in its ConfigMap", "Call restore(lab).")
+    return f"the demo profile again, and {converge.settled(lab, installation.RECONNECT)} proxies connected."
+
+
+def _require(lab, options: str) -> None:
+    installation.gone(lab)  # what istioctl has pruned takes a moment to go
+    found = installation.problems(lab, options)
+    if found:
+        raise wrong("; ".join(found), f"Compare with: istioctl manifest generate {options}")
+    try:
+        status = lab.page("/productpage").status
+    except LabError as error:
+        raise wrong(error.what.rstrip("."), "Has the configuration been restored, and the gateway taken it up?") from None
+    if status != 200:
+        raise wrong(f"the page answers {status}", "Has the configuration been restored?")
+
+
+def _minor(version: str) -> int:
+    return int(version.split(".")[1])
+
+
+def _given(answer) -> set[str]:
+    return {answer} if isinstance(answer, str) else set(answer)

@@ -1,0 +1,98 @@
+"""Checks of chapter 08_metrics."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from lab_helpers.mesh import prometheus
+from lab_helpers.present.checks import register, wrong
+
+TOLD = 0.005  # how far a learner's share may be off
+
+
+@register("08.1", "Counted is sent")
+def counted_is_sent(counted: pd.DataFrame, seen: pd.DataFrame) -> str:
+    """What the proxies counted, split by version and code, equals what was sent, to the last request."""
+    told = counted.groupby(["destination_version", "response_code"])["requests"].sum().to_dict()
+    sent = seen.assign(version=seen["version"].fillna("unknown"), status=seen["status"].astype(str))
+    sent = sent.groupby(["version", "status"]).size().to_dict()
+    for key in sorted({*told, *sent}):
+        if told.get(key, 0) != sent.get(key, 0):
+            what = f"of version {key[0]} with code {key[1]}, {sent.get(key, 0)} were sent and {told.get(key, 0)} counted"
+            raise wrong(what, "Do both belong to the same window, and does nobody else call reviews?")
+    return f"{sum(sent.values()):,} of {sum(sent.values()):,}, in {len(sent)} parts."
+
+
+@register("08.2", "The 95th percentile")
+def ninety_fifth(estimate: float, seen: pd.DataFrame, buckets: list[float]) -> str:
+    """The estimate lies in the bucket where the measured value lies, or in one next to it: the client times from further off."""
+    measured = seen["latency_ms"].quantile(0.95)
+    bounds = [0.0, *sorted(buckets)]
+    place = lambda value: sum(bound < value for bound in bounds)  # noqa: E731
+    if abs(place(estimate) - place(measured)) > 1:
+        raise wrong(
+            f"the query says {estimate:.0f} ms, and the client measured {measured:.0f} ms",
+            "Is `le` still there when the buckets are summed?",
+        )
+    return "estimated and measured lie in the same bucket or in neighbouring ones."
+
+
+@register("08.3", "Two reporters")
+def two_reporters(source: pd.DataFrame, destination: pd.DataFrame, answer: int) -> str:
+    """Mirrored requests are counted where they arrive; the learner says how many more the destinations count."""
+    sent, arrived = int(source["requests"].sum()), int(destination["requests"].sum())
+    if not sent:
+        raise wrong("the source has counted nothing", "Were requests sent in this window?")
+    if arrived == sent:
+        raise wrong("both have counted the same", "Was 02-mirror applied before the window began?")
+    if answer != arrived / sent:
+        raise wrong(f"the destinations have counted {arrived}, the source {sent}", "How many times as much is that?")
+    return f"{sent} sent, {arrived} arrived."
+
+
+@register("08.4", "Retries")
+def retries(source: pd.DataFrame, destination: pd.DataFrame, answer: int) -> str:
+    """A retried request is one to its caller and several to its server; the learner says how often each was tried."""
+    sent, arrived = int(source["requests"].sum()), int(destination["requests"].sum())
+    if not sent or arrived == sent:
+        raise wrong("nothing was tried again", "Was 03-retry applied before the window began?")
+    if answer * sent != arrived:
+        raise wrong(f"{sent} requests were tried {arrived} times", "How often is that for each?")
+    return f"{sent} requests, {arrived} attempts."
+
+
+@register("08.5", "A dashboard that shows what was sent")
+def dashboard_shows(board, window, sent: int) -> str:
+    """The panel of the service's volume peaks near the rate that was sent."""
+    panel = next((each for each in board.panels if each.title == "Incoming Requests By Destination Workload And Response Code"), None)
+    if panel is None or panel.data.empty:
+        raise wrong("the service dashboard shows no incoming requests", "Choose service=... and the window of the traffic.")
+    peak = panel.data.groupby("time")["value"].sum().max()
+    rate = sent / window.seconds
+    if not 0.5 * rate <= peak <= 2 * rate:
+        raise wrong(f"its peak is {peak:.1f} a second, and {rate:.1f} were sent", "Is it the dashboard of that service and window?")
+    return f"{sum(not each.reason for each in board.panels if each.kind not in ('row', 'text'))} panels with data."
+
+
+@register("08.6", "The error share by hand")
+def error_share(lab, query: str, window) -> str:
+    """The exercise: a query that gives the share of failed calls to reviews, between two instants or as a rate."""
+    found = prometheus.promql(lab, query, at=window.known)
+    if len(found) != 1:
+        raise wrong(
+            f"the query gives {len(found)} series", "A share is one number: sum over everything else on both sides of the division."
+        )
+    told = prometheus.promql(
+        lab,
+        f'sum(rate(istio_requests_total{{reporter="source",source_workload="client",destination_service_name="reviews",'
+        f'destination_service_namespace="{lab.namespace}",response_code=~"5.."}}[1m])) / sum(rate(istio_requests_total{{reporter="source",'
+        f'source_workload="client",destination_service_name="reviews",destination_service_namespace="{lab.namespace}"}}[1m]))',
+        at=window.known,
+    )["value"].iloc[0]
+    value = found["value"].iloc[0]
+    if not abs(value - told) <= TOLD:
+        raise wrong(
+            f"it gives {value:.3f}, which is not the share of reviews' calls that failed",
+            "Which requests stand above the line, which below?",
+        )
+    return f"{value:.1%} of them failed."

@@ -1,0 +1,94 @@
+"""Chapter 06 on the live mesh: from its checkpoint and from a wreck, against its record, and its checks on wrong answers."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from lab_helpers.mesh.graph import COLUMNS
+from lab_helpers.present import checks
+from lab_helpers.present.checks import CheckError, check
+from lab_helpers.present.checks_06 import GATEWAY, PAGE, USED
+
+STEM = "06_mesh_graph"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.lab
+def test_the_chapter_runs_from_its_checkpoint(lab, run_chapter):
+    lab.checkpoint(STEM)
+    assert run_chapter(STEM) == checks.numbers("06")
+
+
+@pytest.mark.lab
+def test_the_chapter_runs_from_a_wreck(lab, run_chapter):
+    lab.checkpoint(STEM)
+    lab.apply("06_mesh_graph/01-only-v1.yaml", "06_mesh_graph/02-ratings-fail.yaml")
+    lab.run("kubectl delete deployment plain-client reviews-v3")
+    assert run_chapter(STEM) == checks.numbers("06")
+
+
+@pytest.mark.lab
+def test_the_record_is_what_the_mesh_does_today(lab, compare_with_record):
+    assert compare_with_record(ROOT / "notebooks" / f"{STEM}.ipynb") == ""
+
+
+# The checks on graphs at hand: right ones, and every way in which one can be wrong.
+
+
+def graph(*edges, errors=None, mtls=None):
+    """A graph of `edges`; of the shares that failed, and that were locked, by edge."""
+    rows = [(*each, 20, 4.0, (errors or {}).get(each, 0.0), 5.0, (mtls or {}).get(each, 1.0)) for each in edges]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+WINDOW = SimpleNamespace(seconds=5.0)
+RED = {("reviews-v2", "ratings"): 1.0, ("reviews-v3", "ratings"): 1.0}
+LOCKS = {("unknown", "details-v1"): 0.0}
+TWO = [("client-v1", "details-v1"), ("unknown", "details-v1")]
+PINNED = [(GATEWAY, PAGE), (PAGE, "details-v1"), (PAGE, "reviews-v1")]
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "answers"),
+    [
+        ("06.1", [graph(*USED)], {}),
+        ("06.2", [graph(*USED), WINDOW], {"sent": 20}),
+        ("06.3", [graph(*PINNED)], {"answer": "reviews-v1"}),
+        ("06.4", [graph(*TWO, mtls=LOCKS)], {"answer": "unknown"}),
+        ("06.5", [graph(*USED, *RED, errors=RED)], {"answer": {"reviews-v2", "reviews-v3"}}),
+        ("06.6", [graph(*TWO, mtls=LOCKS)], {}),
+    ],
+)
+def test_a_check_passes_on_the_right_answer(number, state, answers, capsys):
+    check(number, *state, **answers)
+    assert capsys.readouterr().out.startswith(f"✔ {number} ")
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "answers", "sentence"),
+    [
+        ("06.1", [graph()], {}, "the graph is empty"),
+        ("06.1", [graph(*(USED - {("reviews-v3", "ratings-v1")}))], {}, "nobody went reviews-v3 → ratings-v1"),
+        ("06.1", [graph(*USED, ("client-v1", "reviews-v1"))], {}, "somebody went client-v1 → reviews-v1"),
+        ("06.2", [graph(*USED), WINDOW], {"sent": 22}, "the graph says 4.00 a second, and 4.40 were sent"),
+        ("06.2", [graph((PAGE, "details-v1")), WINDOW], {"sent": 20}, "no edge from the gateway"),
+        ("06.3", [graph(*USED)], {"answer": "reviews-v1"}, "somebody called ratings"),
+        ("06.3", [graph(*PINNED)], {"answer": "reviews-v2"}, "reviews-v2 did not answer these requests alone"),
+        ("06.3", [graph(*PINNED, (PAGE, "reviews-v2"))], {"answer": "reviews-v1"}, "reviews-v1 did not answer these requests alone"),
+        ("06.4", [graph(*TWO)], {"answer": "unknown"}, "every edge of this graph has its lock"),
+        ("06.4", [graph(TWO[1], mtls=LOCKS)], {"answer": "unknown"}, "no edge of this graph has a lock"),
+        ("06.4", [graph(*TWO, mtls=LOCKS)], {"answer": "client-v1"}, "what client-v1 sent came in under mutual TLS"),
+        ("06.5", [graph(*USED)], {"answer": "reviews"}, "nothing fails"),
+        ("06.5", [graph(*USED, errors={(PAGE, "details-v1"): 0.1})], {"answer": "reviews"}, f"{PAGE} → details-v1 fails too"),
+        ("06.5", [graph(*USED, *RED, errors=RED)], {"answer": "reviews-v2"}, "somebody else's calls fail too"),
+        ("06.5", [graph(*USED, *RED, errors=RED)], {"answer": "reviews-v1"}, "reviews-v1 has no failing calls"),
+        ("06.6", [graph()], {}, "the graph shows nothing"),
+        ("06.6", [graph(*TWO, ("client-v1", "reviews-v1"))], {}, "client-v1 → reviews-v1"),
+    ],
+)
+def test_a_check_fails_on_a_wrong_answer_and_says_why(number, state, answers, sentence):
+    with pytest.raises(CheckError, match=sentence) as caught:
+        check(number, *state, **answers)
+    assert caught.value.do

@@ -1,0 +1,116 @@
+"""Chapter 07 on the live mesh: from its checkpoint and from a wreck, against its record, and its checks on wrong answers."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lab_helpers.mesh.traces import SPAN
+from lab_helpers.present import checks
+from lab_helpers.present.checks import CheckError, check
+
+STEM = "07_tracing"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.lab
+def test_the_chapter_runs_from_its_checkpoint(lab, run_chapter):
+    lab.checkpoint(STEM)
+    assert run_chapter(STEM) == checks.numbers("07")
+
+
+@pytest.mark.lab
+def test_the_chapter_runs_from_a_wreck(lab, run_chapter):
+    lab.checkpoint(STEM)
+    lab.apply("07_tracing/02-ratings-slow.yaml", "07_tracing/03-jaeger.yaml")
+    lab.run("kubectl delete service details")
+    assert run_chapter(STEM) == checks.numbers("07")
+
+
+@pytest.mark.lab
+def test_the_record_is_what_the_mesh_does_today(lab, compare_with_record):
+    assert compare_with_record(ROOT / "notebooks" / f"{STEM}.ipynb") == ""
+
+
+@pytest.mark.lab
+def test_check_5_fails_before_the_switch_and_on_an_empty_window(lab):
+    lab.checkpoint(STEM)
+    with lab.window() as window:
+        lab.observe("reviews", n=5)
+    fails("07.5", [lab, window], {}, "still sends its spans to Zipkin")
+    lab.apply("07_tracing/03-jaeger.yaml")
+    try:
+        fails("07.5", [lab, window], {}, "Jaeger has no trace of that window")
+    finally:
+        lab.delete("07_tracing/03-jaeger.yaml")
+
+
+# The other checks on traces at hand: right ones, and every way in which one can be wrong.
+
+PAGE = [  # service, kind, to, start, duration: a page with stars
+    ("istio-ingressgateway", "SERVER", "", 0, 40), ("istio-ingressgateway", "CLIENT", "productpage", 1, 38),
+    ("productpage", "SERVER", "", 2, 36), ("productpage", "CLIENT", "details", 4, 6), ("details", "SERVER", "", 5, 4),
+    ("productpage", "CLIENT", "reviews", 12, 20), ("reviews", "SERVER", "", 13, 18), ("reviews", "CLIENT", "ratings", 16, 8),
+    ("ratings", "SERVER", "", 17, 5),
+]  # fmt: skip
+
+
+def trace(rows=PAGE, failed="", id="a" * 32):
+    """A trace of `rows`, each below the one before it; `failed` is the service that somebody called in vain."""
+    spans = [
+        (f"{place}", f"{place - 1}" if place else "", f"{service}.default", kind, to, f"{to or service}.default:9080/*", start, duration,
+         "500" if to == failed != "" else "200", "FI" if to == failed != "" else "-", to == failed != "")
+        for place, (service, kind, to, start, duration) in enumerate(rows)
+    ]  # fmt: skip
+    table = pd.DataFrame(spans, columns=SPAN)
+    table.attrs = {"trace": id}
+    return table
+
+
+def own(**ms):
+    return pd.DataFrame([(f"{name}.default", value) for name, value in ms.items()], columns=["service", "own_ms"])
+
+
+OVERLAP = [row if row[2] != "reviews" else ("productpage", "CLIENT", "reviews", 8, 20) for row in PAGE]
+FAILED = trace(PAGE[:8], failed="ratings")
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "answers"),
+    [
+        ("07.1", [trace()], {}),
+        ("07.2", [trace()], {"answer": "details"}),
+        ("07.3", [FAILED], {"answer": ("reviews", "ratings")}),
+        ("07.4", [own(productpage=20, reviews=7)], {"answer": "productpage"}),
+        ("07.6", [trace()], {"id": "A" * 32}),
+    ],
+)
+def test_a_check_passes_on_the_right_answer(number, state, answers, capsys):
+    check(number, *state, **answers)
+    assert capsys.readouterr().out.startswith(f"✔ {number} ")
+
+
+def fails(number, state, answers, sentence):
+    with pytest.raises(CheckError, match=sentence) as caught:
+        check(number, *state, **answers)
+    assert caught.value.do
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "answers", "sentence"),
+    [
+        ("07.1", [FAILED], {}, "1 of its spans failed"),
+        ("07.1", [trace(PAGE[:7])], {}, "ratings is not in it"),
+        ("07.1", [trace([*PAGE, PAGE[-1]])], {}, "it has 10 spans"),
+        ("07.2", [trace()], {"answer": "reviews"}, "reviews is not asked first"),
+        ("07.2", [trace(PAGE[:5])], {"answer": "details"}, "productpage asks details in this trace"),
+        ("07.2", [trace(OVERLAP)], {"answer": "details"}, "overlap"),
+        ("07.3", [trace()], {"answer": ("reviews", "ratings")}, "nothing failed in this trace"),
+        ("07.3", [FAILED], {"answer": ("productpage", "reviews")}, "productpage → reviews is not what failed"),
+        ("07.4", [own(productpage=20, reviews=7)], {"answer": "reviews"}, "reviews is not the busiest by itself"),
+        ("07.6", [trace(id="b" * 32)], {"id": "a" * 32}, "these are the spans of trace bbb"),
+        ("07.6", [trace(PAGE[6:])], {"id": "a" * 32}, "productpage is not in it"),
+    ],
+)
+def test_a_check_fails_on_a_wrong_answer_and_says_why(number, state, answers, sentence):
+    fails(number, state, answers, sentence)

@@ -1,0 +1,119 @@
+"""Chapter 08 on the live mesh: from its checkpoint and from a wreck, against its record, and its checks on wrong answers."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from lab_helpers.mesh.dashboards import Dashboard, Panel
+from lab_helpers.present import checks
+from lab_helpers.present.checks import CheckError, check
+
+STEM = "08_metrics"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.lab
+def test_the_chapter_runs_from_its_checkpoint(lab, run_chapter):
+    lab.checkpoint(STEM)
+    assert run_chapter(STEM) == checks.numbers("08")
+
+
+@pytest.mark.lab
+def test_the_chapter_runs_from_a_wreck(lab, run_chapter):
+    lab.checkpoint(STEM)
+    lab.apply("08_metrics/02-mirror.yaml", "08_metrics/03-retry.yaml")
+    lab.run("kubectl scale deployment client --replicas=0")
+    assert run_chapter(STEM) == checks.numbers("08")
+
+
+@pytest.mark.lab
+def test_the_record_is_what_the_mesh_does_today(lab, compare_with_record):
+    assert compare_with_record(ROOT / "notebooks" / f"{STEM}.ipynb") == ""
+
+
+def fails(number, state, answers, sentence):
+    with pytest.raises(CheckError, match=sentence) as caught:
+        check(number, *state, **answers)
+    assert caught.value.do
+
+
+@pytest.mark.lab
+def test_check_6_fails_on_every_wrong_query_and_passes_on_a_right_one(lab):
+    lab.checkpoint(STEM)
+    lab.apply("08_metrics/01-some-fail.yaml")
+    with lab.window() as window:
+        lab.observe("reviews", n=200)
+    lab.delete("08_metrics/01-some-fail.yaml")
+    mine = 'istio_requests_total{reporter="source",source_workload="client",destination_service_name="reviews",'
+    mine += f'destination_service_namespace="{lab.namespace}"'
+    failed, every = f'{mine},response_code=~"5.."}}[1m]', f"{mine}}}[1m]"
+    fails("08.6", [lab, f"rate({every})", window], {}, "the query gives .* series")
+    fails("08.6", [lab, f"sum(rate({failed}))", window], {}, "which is not the share")
+    fails("08.6", [lab, f"sum(rate({every})) / sum(rate({failed}))", window], {}, "which is not the share")
+    check("08.6", lab, f"sum(rate({failed})) / sum(rate({every}))", window)
+    check("08.6", lab, f"1 - sum(rate({mine},response_code='200'}}[1m])) / sum(rate({every}))", window)
+
+
+# The other checks on counts at hand: right ones, and every way in which one can be wrong.
+
+
+def seen(**parts):
+    rows = [(version if version != "none" else None, status) for version, statuses in parts.items() for status in statuses]
+    return pd.DataFrame(rows, columns=["version", "status"]).assign(latency_ms=20.0)
+
+
+def counted(*rows):
+    return pd.DataFrame(rows, columns=["destination_version", "response_code", "requests"])
+
+
+def total(*numbers):
+    return pd.DataFrame({"requests": list(numbers)})
+
+
+SEEN = seen(v1=[200] * 3, v2=[200] * 2, none=[503] * 4)
+COUNTED = [("v1", "200", 3), ("v2", "200", 2), ("unknown", "503", 4)]
+BUCKETS = [1, 5, 10, 25, 50, 100]
+WINDOW = SimpleNamespace(seconds=5.0)
+
+
+def board(*rates, title="Incoming Requests By Destination Workload And Response Code"):
+    data = pd.DataFrame({"time": pd.to_datetime(range(len(rates)), unit="s"), "value": list(rates), "series": "v1"})
+    return Dashboard("Istio Service Dashboard", {}, {}, [Panel(title, "timeseries", data=data)], 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "answers"),
+    [
+        ("08.1", [counted(*COUNTED), SEEN], {}),
+        ("08.2", [22.0, SEEN, BUCKETS], {}),
+        ("08.3", [total(40), total(40, 40)], {"answer": 2}),
+        ("08.4", [total(40), total(120)], {"answer": 3}),
+        ("08.5", [board(0, 9, 10), WINDOW], {"sent": 50}),
+    ],
+)
+def test_a_check_passes_on_the_right_answer(number, state, answers, capsys):
+    check(number, *state, **answers)
+    assert capsys.readouterr().out.startswith(f"✔ {number} ")
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "answers", "sentence"),
+    [
+        ("08.1", [counted(*COUNTED[:2]), SEEN], {}, "version unknown with code 503, 4 were sent and 0 counted"),
+        ("08.1", [counted(*COUNTED[1:], ("v1", "200", 4)), SEEN], {}, "version v1 with code 200, 3 were sent and 4 counted"),
+        ("08.2", [90.0, SEEN, BUCKETS], {}, "the query says 90 ms, and the client measured 20 ms"),
+        ("08.2", [float("nan"), SEEN, BUCKETS], {}, "the query says nan"),
+        ("08.3", [total(), total()], {"answer": 2}, "the source has counted nothing"),
+        ("08.3", [total(40), total(40)], {"answer": 1}, "both have counted the same"),
+        ("08.3", [total(40), total(80)], {"answer": 3}, "the destinations have counted 80, the source 40"),
+        ("08.4", [total(40), total(40)], {"answer": 1}, "nothing was tried again"),
+        ("08.4", [total(40), total(120)], {"answer": 2}, "40 requests were tried 120 times"),
+        ("08.5", [board(0, 0.2, 0), WINDOW], {"sent": 50}, "its peak is 0.2 a second, and 10.0 were sent"),
+        ("08.5", [board(), WINDOW], {"sent": 50}, "shows no incoming requests"),
+        ("08.5", [board(10, title="Another"), WINDOW], {"sent": 50}, "shows no incoming requests"),
+    ],
+)
+def test_a_check_fails_on_a_wrong_answer_and_says_why(number, state, answers, sentence):
+    fails(number, state, answers, sentence)

@@ -1,0 +1,386 @@
+"""Metrics and traces tell exactly what happened: counts, labels as the book's table has them, and every span.
+
+Istio's own test application speaks on both sides, so that versions, codes and protocols can be chosen; Bookinfo is traced.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lab_helpers.core.wait import wait_until
+from lab_helpers.embedded import addons
+from lab_helpers.embedded.istio import gateway_url
+from lab_helpers.embedded.versions import VERSIONS
+from lab_helpers.mesh.connect import connect
+from tests.live import KUBECTL, kubectl, kubectl_json, meshlab, sh
+
+pytestmark = pytest.mark.lab
+NAMESPACE = "observability"
+IMAGE = f"{VERSIONS['istio']['hub']}/app:{VERSIONS['istio']['version']}"
+BOOK = Path(__file__).parents[2] / "book" / "metrics.md"
+N = 2000
+HTTP_METRICS = ("istio_request_duration_milliseconds", "istio_request_bytes", "istio_response_bytes")
+
+
+def deployment(name: str, app: str, version: str, injected: bool = True) -> list[dict]:
+    labels = {"app": app, "version": version}
+    container = {
+        "name": "app", "image": IMAGE, "imagePullPolicy": "Never",
+        "args": ["--port=8080", "--grpc=7070", "--tcp=9090", f"--version={version}"],
+        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+    }  # fmt: skip
+    template = {
+        "metadata": {"labels": {**labels, "sidecar.istio.io/inject": str(injected).lower()}},
+        "spec": {"serviceAccountName": app, "terminationGracePeriodSeconds": 0, "containers": [container]},
+    }
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": app, "namespace": NAMESPACE}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec},
+    ]
+
+
+def service(name: str) -> dict:
+    ports = [
+        {"name": "http", "port": 80, "targetPort": 8080},
+        {"name": "grpc", "port": 90, "targetPort": 7070},
+        {"name": "tcp", "port": 70, "targetPort": 9090},
+    ]
+    spec = {"selector": {"app": name}, "ports": ports}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+
+
+def applied(*items: dict) -> None:
+    kubectl("apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(items)}))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mesh():
+    names = {"client": ("client", "v9"), "server-v1": ("server", "v1"), "server-v2": ("server", "v2"), "mirror": ("mirror", "v1")}
+    applied(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        *(each for name, (app, version) in names.items() for each in deployment(name, app, version)),
+        *deployment("plain", "plain", "v1", injected=False),
+        *(service(name) for name in ("server", "mirror", "plain")),
+    )
+    for name in (*names, "plain"):
+        kubectl("rollout", "status", "--namespace", NAMESPACE, f"deployment/{name}", "--timeout=90s")
+    yield
+    kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=130)
+
+
+def pods(app: str) -> str:
+    """The pods of `app` as a PromQL pattern: those that are there now, and none of an earlier run."""
+    listed = kubectl_json("get", "pods", "--namespace", NAMESPACE, "--selector", f"app={app}")["items"]
+    return "|".join(pod["metadata"]["name"] for pod in listed)
+
+
+def call(url: str, count: int = 1, *more: str) -> str:
+    command = ("exec", "--namespace", NAMESPACE, "deploy/client", "--container", "app", "--", "client", f"--count={count}", url, *more)
+    command += ("--timeout=200s", "--qps=200")
+    return sh(*KUBECTL, *command, timeout=240).stdout
+
+
+def answers(output: str) -> list[tuple[str, str]]:
+    """Version and code of each answer."""
+    codes = dict(re.findall(r"^\[(\d+)\] StatusCode=(\d+)", output, re.M))
+    versions = dict(re.findall(r"^\[(\d+) body\] ServiceVersion=(\S+)", output, re.M))
+    assert codes.keys() == versions.keys()
+    return [(versions[number], codes[number]) for number in codes]
+
+
+def query(promql: str) -> list[dict]:
+    answer = httpx.get(f"{addons.addresses()['prometheus']}/api/v1/query", params={"query": promql}, trust_env=False).json()
+    assert answer["status"] == "success", answer
+    return answer["data"]["result"]
+
+
+def scraped(*, seconds: float = 30) -> None:
+    """Wait until Prometheus has asked every proxy of the namespace once more."""
+    now = time.time()
+    expected = len(kubectl_json("get", "pods", "--namespace", NAMESPACE, "--selector", "app!=plain")["items"])
+    promql = f'count(timestamp(up{{namespace="{NAMESPACE}"}}) > {now})'
+    wait_until(lambda: [r for r in query(promql) if int(r["value"][1]) >= expected], "a scrape of every proxy", seconds, every=0.2)
+
+
+def counts(selector: str, *by: str) -> Counter:
+    """The sum of istio_requests_total over `selector`, by labels."""
+    found = query(f"sum by ({','.join(by)}) (istio_requests_total{{{selector}}})")
+    return Counter({tuple(r["metric"].get(label, "") for label in by): int(float(r["value"][1])) for r in found})
+
+
+def test_two_thousand_requests_are_counted_exactly_by_version_and_code():
+    client, server = pods("client"), pods("server")
+    sides = {"source": client, "destination": server}
+    chosen = 'reporter="{}",pod=~"{}",destination_canonical_service="server",request_protocol="http"'
+    scraped()
+    before = {side: counts(chosen.format(side, pattern), "destination_version", "response_code") for side, pattern in sides.items()}
+    sent = Counter(answers(call("http://server/?codes=200:7,404:2,503:1", N)))
+    assert sum(sent.values()) == N and len(sent) == 6, "two versions and three codes were to answer"
+    scraped()
+    for side, pattern in sides.items():
+        counted = counts(chosen.format(side, pattern), "destination_version", "response_code") - before[side]
+        assert counted == sent, f"reporter={side}"
+    for metric in HTTP_METRICS:
+        # Envoy merges its histograms every five seconds.
+        promql = f"sum({metric}_count{{{chosen.format('source', client)}}})"
+        wanted = sum((before["source"] + sent).values())
+        wait_until(lambda p=promql, w=wanted: [r for r in query(p) if float(r["value"][1]) == w], f"{wanted} in {metric}", 20)
+
+
+def table() -> dict[str, dict[str, str]]:
+    """The book's table of labels: label → column → word."""
+    rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in BOOK.read_text().splitlines() if line.startswith("|")]
+    begin = next(number for number, row in enumerate(rows) if row[0] == "label")
+    heads = rows[begin][1:5]
+    return {row[0].strip("`"): dict(zip(heads, row[1:5], strict=True)) for row in rows[begin + 2 :] if row[0].startswith("`")
+            and len(row) == 6}  # fmt: skip
+
+
+def truth(side: str, protocol: str) -> dict[str, str]:
+    """What Istio documents for a call of `client` to version 1 of `server`."""
+    name = "spiffe://cluster.local/ns/" + NAMESPACE + "/sa/"
+    labels = {
+        "reporter": side,
+        "source_workload": "client", "source_workload_namespace": NAMESPACE, "source_app": "client", "source_version": "v9",
+        "source_canonical_service": "client", "source_canonical_revision": "v9", "source_cluster": "Kubernetes",
+        "source_principal": name + "client",
+        "destination_workload": "server-v1", "destination_workload_namespace": NAMESPACE, "destination_app": "server",
+        "destination_version": "v1", "destination_canonical_service": "server", "destination_canonical_revision": "v1",
+        "destination_cluster": "Kubernetes", "destination_principal": name + "server",
+        "destination_service": f"server.{NAMESPACE}.svc.cluster.local", "destination_service_name": "server",
+        "destination_service_namespace": NAMESPACE,
+        "request_protocol": protocol, "connection_security_policy": "mutual_tls" if side == "destination" else "unknown",
+        "response_flags": "-",
+    }  # fmt: skip
+    return labels | ({"response_code": "200"} if protocol != "tcp" else {}) | ({"grpc_response_status": "0"} if protocol == "grpc" else {})
+
+
+@pytest.mark.parametrize("side", ["source", "destination"])
+@pytest.mark.parametrize("protocol", ["http", "grpc", "tcp"])
+def test_labels_are_what_the_book_says(side, protocol):
+    call({"http": "http://server", "grpc": "grpc://server:90", "tcp": "tcp://server:70"}[protocol], 6)
+    scraped()
+    metric = "istio_tcp_connections_opened_total" if protocol == "tcp" else "istio_requests_total"
+    pattern = pods("client" if side == "source" else "server")
+    code = "" if protocol == "tcp" else ',response_code="200"'
+    chosen = f'{metric}{{reporter="{side}",pod=~"{pattern}",destination_workload="server-v1",request_protocol="{protocol}"{code}}}'
+    [found] = query(chosen)
+    words, wanted = table(), truth(side, protocol)
+    assert set(words) == set(truth("source", "grpc")), "the book's table and this test know other labels"
+    for label, columns in words.items():
+        word, value = columns[f"{'TCP' if protocol == 'tcp' else 'HTTP'}, {side}"], found["metric"].get(label, "")
+        if label == "grpc_response_status" and protocol == "http":
+            assert value == ""
+        else:
+            expected = {"exact": wanted.get(label), "derived": wanted.get(label), "unknown": "unknown", "–": ""}[word]
+            assert value == expected, f"{label}: the book says {word}"
+
+
+def test_tcp_connections_and_bytes_are_counted_exactly_on_both_sides():
+    sides = {"source": pods("client"), "destination": pods("server")}
+
+    def total(metric: str, side: str) -> int:
+        chosen = f'{metric}{{reporter="{side}",pod=~"{sides[side]}",destination_service_name="server"}}'
+        return sum(int(float(r["value"][1])) for r in query(chosen))
+
+    metrics = [f"istio_tcp_{what}_total" for what in ("connections_opened", "connections_closed", "received_bytes", "sent_bytes")]
+    scraped()
+    before = {(metric, side): total(metric, side) for metric in metrics for side in sides}
+    output = call("tcp://server:70", 40)
+    assert output.count("Hostname=server-") == 40
+    scraped()
+    grown = {key: total(*key) - value for key, value in before.items()}
+    for side in sides:
+        assert [grown[metric, side] for metric in metrics[:2]] == [40, 40], side
+    assert grown[metrics[2], "source"] == grown[metrics[2], "destination"] == 40 * len("HelloWorld\n")
+    assert grown[metrics[3], "source"] == grown[metrics[3], "destination"] > 40 * 100
+
+
+def routed(http: dict) -> dict:
+    spec = {"hosts": ["server"], "http": [http]}
+    metadata = {"name": "server", "namespace": NAMESPACE}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata, "spec": spec}
+
+
+@pytest.fixture
+def route(tmp_path):
+    """Apply a route for `server` and wait until every proxy has it; gone after the test."""
+    lab = connect(namespace=NAMESPACE, quiet=True)
+
+    def apply(http: dict) -> None:
+        file = tmp_path / "route.yaml"
+        file.write_text(json.dumps(routed(http)))
+        lab.apply(str(file))
+
+    yield apply
+    kubectl("delete", "virtualservice", "--namespace", NAMESPACE, "--all")
+
+
+def grown(url: str, count: int) -> dict[tuple[str, str], Counter]:
+    """What `count` requests to `url` add, by side and by the service that counts: codes → requests."""
+    keys = [("source", "client", "server"), ("destination", "server", "server")]
+    keys += [("source", "client", "mirror"), ("destination", "mirror", "mirror")]
+
+    def look() -> dict:
+        return {
+            (side, what): counts(f'reporter="{side}",pod=~"{pods(app)}",destination_canonical_service="{what}"', "response_code")
+            for side, app, what in keys
+        }
+
+    scraped()
+    before = look()
+    call(url, count)
+    scraped()
+    return {key: after - before[key] for key, after in look().items()}
+
+
+def test_a_retry_is_one_request_to_its_sender_and_one_for_each_attempt_to_the_receivers(route):
+    destination = {"destination": {"host": "server", "port": {"number": 80}}}
+    route({"route": [destination], "retries": {"attempts": 2, "retryOn": "5xx"}})
+    counted = grown("http://server/?codes=503:1", 20)
+    assert counted["source", "server"] == {("503",): 20}
+    assert counted["destination", "server"] == {("503",): 60}
+
+
+def test_a_mirrored_copy_counts_at_its_receiver_only(route):
+    destination = {"destination": {"host": "server", "port": {"number": 80}}}
+    route({"route": [destination], "mirror": {"host": "mirror", "port": {"number": 80}}})
+    counted = grown("http://server/", 20)
+    assert counted["source", "server"] == counted["destination", "server"] == counted["destination", "mirror"] == {("200",): 20}
+    assert not counted["source", "mirror"]
+
+
+@pytest.mark.parametrize("host", ["server", "plain"])
+def test_no_application_sees_who_the_proxies_say_is_calling(host):
+    output = call(f"http://{host}/", 1, "--header", "X-Lab-Caller: somebody;else;a;b;c;d;e")
+    seen = [line.split("=", 1)[1] for line in output.splitlines() if "RequestHeader=" in line]
+    assert "StatusCode=200" in output and any(header.startswith("X-B3-") for header in seen)
+    assert not [header for header in seen if header.lower().startswith("x-lab")]
+
+
+def test_what_an_application_claims_to_be_is_not_counted():
+    call("http://server/", 5, "--header", "X-Lab-Caller: somebody;else;a;b;c;d;e")
+    scraped()
+    assert {name for (name,) in counts(f'pod=~"{pods("server")}",reporter="destination"', "source_workload")} == {"client"}
+
+
+def test_istiod_and_the_containers_are_measured_too():
+    assert query("pilot_xds_pushes") and query("pilot_proxy_convergence_time_bucket")
+    proxies = f'container_memory_working_set_bytes{{namespace="{NAMESPACE}",container="istio-proxy"}}'
+    wait_until(lambda: len(query(proxies)) == 4, "the containers' memory", 40)
+
+
+# Traces
+
+
+def pages(count: int = 3) -> dict[str, bool]:
+    """Trace ids of our own choice, and whether the page had stars: then reviews asked ratings."""
+    found = {}
+    for _ in range(count):
+        trace, span = secrets.token_hex(16), secrets.token_hex(8)
+        headers = {"x-b3-traceid": trace, "x-b3-spanid": span, "x-b3-sampled": "1", "traceparent": f"00-{trace}-{span}-01"}
+        page = httpx.get(f"{gateway_url()}/productpage", headers=headers, trust_env=False)
+        assert page.status_code == 200
+        found[trace] = 'star"' in page.text
+    return found
+
+
+def zipkin(trace: str) -> list[tuple[str, str]]:
+    answer = httpx.get(f"{addons.addresses()['zipkin']}/api/v2/trace/{trace}", trust_env=False)
+    spans = answer.json() if answer.status_code == 200 else []
+    return sorted((span["kind"], span["localEndpoint"]["serviceName"].split(".")[0]) for span in spans)
+
+
+def expected(stars: bool) -> list[tuple[str, str]]:
+    called = [("productpage", "details"), ("productpage", "reviews"), *([("reviews", "ratings")] if stars else [])]
+    inside = [each for caller, callee in called for each in (("CLIENT", caller), ("SERVER", callee))]
+    return sorted([("SERVER", "istio-ingressgateway"), ("CLIENT", "istio-ingressgateway"), ("SERVER", "productpage"), *inside])
+
+
+def test_a_page_leaves_nine_spans_in_zipkin(capsys):
+    began = time.monotonic()
+    for trace, stars in pages().items():
+        assert len(expected(True)) == 9
+        wait_until(lambda t=trace, s=stars: zipkin(t) == expected(s), "every span", 30, late=lambda t=trace: str(zipkin(t)))
+    with capsys.disabled():
+        print(f"\nthree pages and all their spans in Zipkin: {time.monotonic() - began:.1f} s")
+
+
+def jaeger(trace: str) -> list[tuple[str, str]]:
+    answer = httpx.get(f"{addons.addresses()['jaeger']}/jaeger/api/traces/{trace}", trust_env=False)
+    found = answer.json()["data"][0] if answer.status_code == 200 else {"spans": [], "processes": {}}
+    names = {key: process["serviceName"].split(".")[0] for key, process in found["processes"].items()}
+    kinds = [next(tag["value"] for tag in span["tags"] if tag["key"] == "span.kind") for span in found["spans"]]
+    return sorted((kind.upper(), names[span["processID"]]) for kind, span in zip(kinds, found["spans"], strict=True))
+
+
+def come_to(spans, gateway: bool) -> None:
+    """Wait until a page leaves all its spans; connections opened before the switch go on as they were for a while."""
+    [(trace, stars)] = pages(1).items()
+
+    def whole() -> bool:
+        nonlocal trace, stars
+        if spans(trace) == [each for each in expected(stars) if gateway or each[1] != "istio-ingressgateway"]:
+            return True
+        [(trace, stars)] = pages(1).items()
+        return False
+
+    # A look follows its page by the three seconds in which spans arrive.
+    wait_until(whole, "a page with all its spans", 90, every=3, late=lambda: str(spans(trace)))
+
+
+def test_another_telemetry_sends_a_namespaces_traces_to_jaeger_and_back(tmp_path):
+    lab = connect(namespace="default", quiet=True)
+    telemetry = {
+        "apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry", "metadata": {"name": "tracing"},
+        "spec": {"tracing": [{"randomSamplingPercentage": 100, "providers": [{"name": "jaeger"}]}]},
+    }  # fmt: skip
+    file = tmp_path / "jaeger.yaml"
+    file.write_text(json.dumps(telemetry))
+    lab.apply(str(file))
+    try:
+        come_to(jaeger, gateway=False)  # whose namespace is another: see the book
+    finally:
+        kubectl("delete", "telemetry", "tracing", "--namespace", "default")
+    come_to(zipkin, gateway=True)
+
+
+# What a user sees
+
+
+def test_the_pages_of_zipkin_are_open_to_the_host():
+    page = httpx.get(f"{addons.addresses()['zipkin']}/zipkin/", trust_env=False)
+    assert page.status_code == 200 and "<title>Zipkin</title>" in page.text
+
+
+def test_status_names_the_addons():
+    state = json.loads(meshlab("status", "--json", check=False).stdout)  # whatever else runs in the lab
+    assert set(state["addons"]) == set(addons.OURS)
+    assert all(state["workloads"][f"istio-system/{name}"] == "well" for name in addons.OURS)
+
+
+@pytest.mark.parametrize("name", addons.OURS)
+def test_an_addon_that_is_there_is_named_with_its_address(name):
+    assert addons.addresses()[name] in meshlab("addons", name).stdout
+
+
+@pytest.mark.parametrize("name", ["kiali", "grafana"])
+def test_an_addon_without_an_image_is_refused_and_leaves_nothing(name):
+    def objects() -> set[str]:
+        listed = kubectl("get", "deployments,services,configmaps,serviceaccounts,pods", "--namespace", "istio-system", "--output", "name")
+        roles = kubectl("get", "clusterroles,clusterrolebindings", "--output", "name")
+        return set((listed + roles).split())
+
+    before = objects()
+    done = meshlab("addons", name, check=False, timeout=120)
+    assert done.returncode == 1 and f"{name.capitalize()} cannot run on this cluster" in done.stderr and "cannot be pulled" in done.stderr
+    assert objects() == before

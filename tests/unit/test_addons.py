@@ -1,0 +1,143 @@
+"""What the embedded lab changes in Istio's add-ons, and how one that cannot run is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from lab_helpers.cli import main
+from lab_helpers.core.errors import ClusterError
+from lab_helpers.embedded import addons, istio, machine
+
+RULES = yaml.safe_load((addons.OVERLAY / "prometheus.yaml").read_text())["metric_relabel_configs"]
+TABLE = (Path(__file__).parents[2] / "book" / "metrics.md").read_text()
+
+
+def relabelled(**labels: str) -> dict[str, str]:
+    """What Prometheus makes of a series by the rules: a label that is missing is empty, and a pattern has to match all of it."""
+    for rule in RULES:
+        if rule.get("action") == "labeldrop":
+            labels = {name: value for name, value in labels.items() if not re.fullmatch(rule["regex"], name)}
+        elif match := re.fullmatch(rule["regex"], ";".join(labels.get(name, "") for name in rule["source_labels"])):
+            labels[rule["target_label"]] = match.expand(rule.get("replacement", "$1").replace("$1", r"\1"))
+    return {name: value for name, value in labels.items() if value}
+
+
+def test_the_two_strings_are_taken_apart():
+    found = relabelled(
+        __name__="envoy_istio_requests_total", source="client;shop;caller;r1;Kubernetes;front;v9", destination="reviews-v3;shop;reviews;v3;Kubernetes"
+    )  # fmt: skip
+    assert found["__name__"] == "istio_requests_total"
+    own = {"workload": "client", "workload_namespace": "shop", "canonical_service": "caller", "canonical_revision": "r1"}
+    assert {key: found[f"source_{key}"] for key in own} == own
+    assert (found["source_app"], found["source_version"], found["source_cluster"]) == ("front", "v9", "Kubernetes")
+    told = {"workload": "reviews-v3", "workload_namespace": "shop", "app": "reviews", "version": "v3", "cluster": "Kubernetes"}
+    assert {key: found[f"destination_{key}"] for key in told} == told
+    assert "source" not in found and "destination" not in found
+
+
+@pytest.mark.parametrize("nobody", ["", "-"])
+def test_who_is_not_known_is_unknown(nobody):
+    found = relabelled(__name__="envoy_istio_requests_total", source=nobody, destination=nobody, source_principal=nobody)
+    unknown = {name for name, value in found.items() if value == "unknown"}
+    assert {"source_workload", "source_version", "destination_app", "source_principal", "destination_service"} <= unknown
+
+
+def test_a_certificate_tells_the_namespace_of_a_tcp_client():
+    found = relabelled(__name__="envoy_istio_tcp_sent_bytes_total", source_principal="spiffe://cluster.local/ns/shop/sa/front")
+    assert found["source_workload_namespace"] == "shop" and found["source_workload"] == "unknown"
+
+
+@pytest.mark.parametrize("name", ["istio_agent_go_goroutines", "envoy_server_uptime", "pilot_xds_pushes"])
+def test_other_metrics_stay_as_they_are(name):
+    assert relabelled(__name__=name, pod="a") == {"__name__": name, "pod": "a"}
+
+
+def tags() -> dict[str, set[str]]:
+    """The tags of each statistic that a stats access logger in the overlay writes."""
+    [document] = yaml.safe_load_all((addons.OVERLAY / "metrics.yaml").read_text())
+    loggers = [
+        logger["typed_config"]
+        for patch in document["spec"]["configPatches"]
+        for logger in patch["patch"]["value"].get("typed_config", {}).get("access_log", [])
+    ]
+    assert len(loggers) == 6, "HTTP and TCP, each at the receiver, the sender and the gateways"
+    return {
+        f"istio_{each['stat']['name']}": {tag["name"] for tag in each["stat"]["tags"]}
+        for logger in loggers
+        for each in [*logger["counters"], *logger.get("histograms", [])]
+    }
+
+
+def test_every_metric_of_the_books_table_is_written_with_every_label():
+    made = {rule["target_label"] for rule in RULES if "target_label" in rule and rule["source_labels"][0] in ("source", "destination")}
+    labels = set(re.findall(r"^\| `([a-z_]+)` \|(?:[^|]*\|){5}$", TABLE, re.M))
+    metrics = set(re.findall(r"`(istio_[a-z_]+)`", TABLE.split("## Where each label")[0]))
+    assert set(tags()) == metrics and len(labels) == 25
+    for metric, own in tags().items():
+        absent = {"response_code", "grpc_response_status"} if "_tcp_" in metric else set()
+        assert labels - absent == (own | made) - {"source", "destination"}
+
+
+def test_prometheus_scrapes_proxies_by_the_overlay_and_all_else_as_published():
+    jobs = [{"job_name": name, "scheme": "https"} for name in ("kubernetes-api-servers", "kubernetes-nodes-cadvisor", "kubernetes-pods")]
+    config_map = {"data": {"prometheus.yml": yaml.safe_dump({"global": {"scrape_interval": "15s"}, "scrape_configs": jobs})}}
+    addons._scrape(config_map)
+    found = yaml.safe_load(config_map["data"]["prometheus.yml"])
+    assert found["global"] == {"scrape_interval": "15s"}
+    cadvisor, pods = found["scrape_configs"]
+    assert cadvisor == jobs[1] and pods["scrape_interval"] == "2s" and pods["metric_relabel_configs"] == RULES
+
+
+class Cluster:
+    """A kubectl that cannot pull images: what it was asked to delete is kept."""
+
+    def __init__(self):
+        self.deleted = []
+
+    def __call__(self, verb, *arguments, stdin="", **target):
+        if verb == "get" and "--filename" in arguments:
+            return json.dumps({"kind": "ConfigMap", "metadata": {"name": "kept"}})
+        if verb == "get" and "pods" in arguments:
+            state = {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}
+            container = {"image": "docker.io/some/kiali:v2", "state": state}
+            return json.dumps({"items": [{"metadata": {"name": "kiali-1"}, "status": {"containerStatuses": [container]}}]})
+        if verb == "delete":
+            self.deleted += [(each["kind"], each["metadata"]["name"]) for each in yaml.safe_load_all(stdin)]
+        return ""
+
+
+def test_an_image_that_cannot_be_pulled_ends_it_and_what_was_there_before_stays(monkeypatch):
+    documents = [{"kind": kind, "metadata": {"name": name}} for kind, name in (("ConfigMap", "kept"), ("Deployment", "kiali"))]
+    cluster = Cluster()
+    monkeypatch.setattr(addons, "kubectl", cluster)
+    monkeypatch.setattr(addons, "manifest", lambda name: documents)
+    with pytest.raises(ClusterError, match="Kiali cannot run on this cluster: the image docker.io/some/kiali:v2 cannot be pulled"):
+        addons.install("kiali")
+    assert cluster.deleted == [("Deployment", "kiali")]
+
+
+def test_an_overlay_that_has_changed_is_installed_anew(monkeypatch, tmp_path):
+    overlay = tmp_path / "istio.yaml"
+    overlay.write_text("a: 1")
+    mark = istio._mark([overlay])
+    there = {"items": [{"metadata": {"name": name}} for name in istio.DEPLOYMENTS]}
+    answers = {"namespace": {"metadata": {"annotations": {istio.MARK: mark}}}, "deployments": there}
+    monkeypatch.setattr(istio, "kubectl", lambda verb, what, *arguments, **target: json.dumps(answers[what]))
+    assert istio.installed([overlay]) and istio.installed()
+    overlay.write_text("a: 2")
+    assert not istio.installed([overlay]) and istio.installed()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"), [(["addons", "loki"], "'loki' is not one of"), (["addons", "kiali"], "The embedded lab is not running")]
+)
+def test_a_wrong_call_gets_a_sentence(monkeypatch, arguments, sentence):
+    monkeypatch.setattr(machine, "init_pid", lambda of: None)
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code in (1, 2) and sentence in done.output and "Traceback" not in done.output
