@@ -55,7 +55,8 @@ up: env
 lab: up ## bring the lab up and start JupyterLab on loopback
 	@export PATH="$(CURDIR)/$(BIN):$$HOME/.cache/meshlab/bin:$$PATH" KUBECONFIG="$$($(MESHLAB) kubeconfig)"; \
 	jupyter trust notebooks/*.ipynb >/dev/null; \
-	jupyter lab --no-browser --ip=127.0.0.1 --ServerApp.allow_root=True notebooks
+	jupyter lab --no-browser --ip=127.0.0.1 --ServerApp.allow_root=True \
+	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
 
 site: env ## build the book from the committed notebooks
 	@$(MESHLAB) site

@@ -7,11 +7,24 @@ import statistics
 import time
 
 import httpx
+import numpy as np
 
+from lab_helpers import course
+from lab_helpers.core.statistics import failure_rate, goodness_of_fit, quantile_interval, required_n, within_points
 from lab_helpers.embedded import paths
-from tests.live import meshlab
+from lab_helpers.mesh.connect import connect
+from tests.live import kubectl, meshlab
 
 ROUNDS = 3
+SHIFTING = "12_traffic_shifting"
+RIGHT, FAULT = {"v1": 15, "v2": 25, "v3": 60}, {"v1": 20, "v2": 25, "v3": 55}
+FORTIO = "docker.io/fortio/fortio:1.68.2"
+
+
+def summary(name: str, values: list[float], unit: str) -> None:
+    print(
+        f"{name}: median {statistics.median(values):.2f} {unit} (min {min(values):.2f}, max {max(values):.2f}, n={len(values)})", flush=True
+    )
 
 
 def up_from_nothing() -> tuple[float, float]:
@@ -24,19 +37,93 @@ def up_from_nothing() -> tuple[float, float]:
     return took, json.loads(meshlab("status", "--json").stdout)["memory_mib"]
 
 
-def main() -> None:
-    """Print every figure, with its range over the rounds."""
+def the_lab() -> None:
     rounds = [up_from_nothing() for _ in range(ROUNDS)]
-    for name, unit, values in (
-        ("up, caches warm, to the first 200", "s", [took for took, _ in rounds]),
-        ("memory of everything, sidecars included (PSS)", "MiB", [mib for _, mib in rounds]),
-    ):
-        print(f"{name}: median {statistics.median(values):.1f} {unit} (min {min(values):.1f}, max {max(values):.1f}, n={len(values)})")
+    summary("up, caches warm, to the first 200", [took for took, _ in rounds], "s")
+    summary("memory of everything, sidecars included (PSS)", [mib for _, mib in rounds], "MiB")
     began = time.monotonic()
     meshlab("up")
     print(f"up of a lab that is well: {time.monotonic() - began:.1f} s")
     caches = sum(file.stat().st_size for file in (paths.CACHE / "parts").rglob("*") if file.is_file() and not file.is_symlink())
-    print(f"finished parts in the cache: {caches / 2**30:.1f} GiB")
+    print(f"finished parts in the cache: {caches / 2**30:.1f} GiB", flush=True)
+
+
+def time_to_effect(lab) -> None:
+    """From the API server's answer until the last proxy runs the new weights."""
+    seconds = [lab.shift("reviews", {"v1": 100 - each, "v3": each}).seconds for each in range(1, 51)]
+    for quantile in (0.5, 0.99):
+        print(f"weights in effect on all proxies, 50 changes: p{100 * quantile:g} {1000 * np.quantile(seconds, quantile):.0f} ms")
+    low, high = quantile_interval(seconds, 0.5)
+    print(f"  95 % interval of the median: {1000 * low:.0f} to {1000 * high:.0f} ms", flush=True)
+
+
+def observer(lab) -> None:
+    """A thousand requests by `lab.observe` and by fortio, in turns, from pods with a sidecar to the same Service."""
+    kubectl("run", "fortio", "--image", FORTIO, "--image-pull-policy=IfNotPresent", "--labels=app=fortio", "--", "server")
+    try:
+        kubectl("wait", "--for=condition=Ready", "pod/fortio", "--timeout=60s")
+        url = "http://reviews:9080/reviews/0"
+        load = [
+            "exec",
+            "fortio",
+            "--container",
+            "fortio",
+            "--",
+            "fortio",
+            "load",
+            "-quiet",
+            "-qps",
+            "0",
+            "-c",
+            "8",
+            "-n",
+            "1000",
+            "-json",
+            "-",
+            url,
+        ]
+        ours, fortios = [], []
+        for _ in range(ROUNDS):
+            began = time.monotonic()
+            assert set(lab.observe("reviews", n=1000, parallel=8)["status"]) == {200}
+            ours.append(time.monotonic() - began)
+            told = json.loads(kubectl(*load))
+            assert told["RetCodes"] == {"200": 1000}
+            fortios.append(told["ActualDuration"] / 1e9)
+        summary("1,000 observed requests of reviews, 8 at a time", ours, "s")
+        summary("1,000 requests by fortio over 8 connections", fortios, "s")
+        summary("the observer's rate as a part of fortio's", [theirs / own for own, theirs in zip(ours, fortios, strict=True)], "")
+    finally:
+        kubectl("delete", "pod", "fortio", "--now")
+
+
+def rules() -> None:
+    """What the check of the traffic shifting chapter is worth, and what a hundred requests and ten points are."""
+    n = required_n(RIGHT, FAULT, wanted_power=0.999)
+    for name, size, passes in (
+        (f"χ² test, n = {n:,}", n, lambda counts: goodness_of_fit(counts, RIGHT).passed),
+        ("± 10 points, n = 100", 100, lambda counts: within_points(counts, RIGHT, 10)),
+    ):
+        alarms, caught = failure_rate(passes, RIGHT, size), failure_rate(passes, FAULT, size)
+        print(f"{name}, simulated 10,000 times: accuses a right mesh {alarms:.2%}, finds 20 : 25 : 55 {caught:.2%}", flush=True)
+
+
+def chapters() -> None:
+    for stem in course.site.chapters():
+        print(f"chapter {stem}: {course.run(stem)[1]:.1f} s", flush=True)
+
+
+def main() -> None:
+    """Print every figure, with its range over the rounds."""
+    the_lab()
+    lab = connect(quiet=True)
+    lab.checkpoint(SHIFTING)
+    lab.apply(f"{SHIFTING}/01-subsets.yaml")
+    time_to_effect(lab)
+    lab.checkpoint(SHIFTING)
+    observer(lab)
+    rules()
+    chapters()
 
 
 if __name__ == "__main__":

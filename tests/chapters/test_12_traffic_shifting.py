@@ -252,6 +252,7 @@ def jupyterlab(tmp_path):
         "JUPYTER_DATA_DIR": str(tmp_path / "data"),
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--port=0", "--ServerApp.allow_root=True"]
+    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     command += [
         f"--ServerApp.root_dir={work}",
         f"--LabApp.workspaces_dir={tmp_path / 'spaces'}",

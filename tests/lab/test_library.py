@@ -251,6 +251,14 @@ def test_two_learners_do_not_see_each_other(lab):
         other.apply("04_bookinfo/03-details.yaml")
         assert (other.observe("details", n=10)["status"] == 200).all()
         assert "learner-two" not in lab.run("kubectl get pods -o wide").stdout
+        # One gateway for both; only the other one has details, and only its page shows them.
+        lab.checkpoint("04_bookinfo")
+        for each in (lab, other):
+            each.apply("04_bookinfo/01-productpage.yaml", "04_bookinfo/02-gateway.yaml")
+        missing = "Error fetching product details"
+        assert missing in lab.page().text and other.page().status == 200 and missing not in other.page().text
+        line = other.diff("04_bookinfo/02-gateway.yaml").command
+        assert line.startswith("sed ") and "learner-two.lab" in line, "the line shown would not do the same"
     finally:
         lab.run("kubectl delete namespace learner-two --wait=true", deadline=120)
 
