@@ -46,7 +46,8 @@ def follow(lab, name: str, pods: int, deadline: float = 180.0) -> pd.DataFrame:
 
     def there() -> bool:
         found = _read(lab, name)
-        now = (use(found), found.status.desiredReplicas or 0, _ready(lab, name))
+        ready = _ready(lab, name)
+        now = (use(found), found.status.desiredReplicas or ready, ready)  # 0 stands for: not yet decided
         if not rows or str(rows[-1][1:]) != str(now):
             rows.append((pd.Timestamp.now("UTC"), *now))
         return now[1:] == (pods, pods) and not math.isnan(now[0])

@@ -141,7 +141,16 @@ def complete(spans: list[dict]) -> bool:
     ids = {each["span"] for each in spans}
     called = {each["parent"] for each in spans if each["kind"] == "SERVER"} | {each["span"] for each in spans if each["kind"] == "SERVER"}
     open_calls = [each for each in spans if each["kind"] == "CLIENT" and each["inside"] and each["span"] not in called]
-    return any(not each["parent"] for each in spans) and all(each["parent"] in ids for each in spans if each["parent"]) and not open_calls
+    roots = [each for each in spans if _first(each)]
+    return bool(roots) and all(each["parent"] in ids for each in spans if each not in roots) and not open_calls
+
+
+def _first(span: dict) -> bool:
+    """Whether a span has nobody above it who could tell of himself.
+
+    Who begins a trace outside of the mesh gives the first span half of the trace's id, as proxies do; his own span is nowhere.
+    """
+    return not span["parent"] or (span["kind"] == "SERVER" and span["parent"] == span["trace"][-16:])
 
 
 def switch(lab) -> str:
@@ -314,7 +323,7 @@ def _table(id: str, spans: list[dict]) -> pd.DataFrame:
 
 
 def _row(spans: list[dict]) -> dict:
-    first = next(each for each in sorted(spans, key=lambda one: one["start"]) if not each["parent"])
+    first = next(each for each in sorted(spans, key=lambda one: one["start"]) if _first(each))
     return {
         **{key: first[key] for key in ("trace", "service", "name", "duration_ms", "status")},
         "began": pd.Timestamp(first["start"], unit="s", tz="UTC").round("ms"),

@@ -98,7 +98,7 @@ def as_asked(lab, options: str) -> str:
 @register("03.7", "Without the egress gateway")
 def without_egress(lab) -> str:
     """The learner's own file: demo, JSON logs, no egress gateway."""
-    _require(lab, NO_EGRESS)
+    _require(lab, NO_EGRESS, "Is its enabled false? And has your file another metadata.name? Then istioctl prunes nothing of ours.")
     return "the egress gateway is gone, the logs are JSON, and the page answers."
 
 
@@ -111,11 +111,11 @@ def as_before(lab) -> str:
     return f"the demo profile again, and {converge.settled(lab, installation.RECONNECT)} proxies connected."
 
 
-def _require(lab, options: str) -> None:
+def _require(lab, options: str, hint: str = "") -> None:
     installation.gone(lab)  # what istioctl has pruned takes a moment to go
     found = installation.problems(lab, options)
     if found:
-        raise wrong("; ".join(found), f"Compare with: istioctl manifest generate {options}")
+        raise wrong("; ".join(found), hint or f"Compare with: istioctl manifest generate {options}")
     try:
         status = lab.page("/productpage").status
     except LabError as error:

@@ -30,7 +30,8 @@ def relabelled(**labels: str) -> dict[str, str]:
 
 def test_the_two_strings_are_taken_apart():
     found = relabelled(
-        __name__="envoy_istio_requests_total", source="client;shop;caller;r1;Kubernetes;front;v9", destination="reviews-v3;shop;reviews;v3;Kubernetes"
+        __name__="envoy_istio_requests_total", source="client;shop;caller;r1;Kubernetes;front;v9",
+        destination="reviews-v3;shop;reviews;v3;Kubernetes"
     )  # fmt: skip
     assert found["__name__"] == "istio_requests_total"
     own = {"workload": "client", "workload_namespace": "shop", "canonical_service": "caller", "canonical_revision": "r1"}

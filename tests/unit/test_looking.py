@@ -74,6 +74,8 @@ def test_a_trace_is_whole_when_both_ends_of_every_call_have_told():
     assert not traces.complete([])
     refused = [CALL[0], span("2", "1", "a.default", "CLIENT", 2, 8, TO_B, "FI")]
     assert traces.complete(traces._zipkin(refused)), "what nobody got, nobody can tell of"
+    begun_elsewhere = [{**CALL[0], "traceId": "f" * 16 + "0" * 16, "parentId": "0" * 16}, *CALL[1:]]
+    assert traces.complete(traces._zipkin(begun_elsewhere)), "whoever sent the first request tells nobody"
     outside = [CALL[0], span("2", "1", "a.default", "CLIENT", 2, 8, "outbound|443||www.example.com")]
     assert traces.complete(traces._zipkin(outside))
 
