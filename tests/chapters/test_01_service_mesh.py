@@ -65,11 +65,6 @@ def rule(lab, *manifests):
     lab.restart("ratings-v1")
 
 
-def test_the_chapter_runs_from_its_checkpoint(lab, run_chapter):
-    lab.checkpoint(STEM)
-    assert run_chapter(STEM) == checks.numbers("01")
-
-
 def test_the_chapter_runs_from_a_wreck(meshed, run_chapter, tmp_path):
     (tmp_path / "wreck.yaml").write_text(WRECK)
     meshed.run(f"kubectl apply -f {tmp_path / 'wreck.yaml'}")

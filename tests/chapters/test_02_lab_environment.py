@@ -46,11 +46,6 @@ def fails(number, *state, sentence, **answers):
     assert caught.value.do
 
 
-def test_the_chapter_runs_from_its_checkpoint(lab, run_chapter):
-    lab.checkpoint(STEM)
-    assert run_chapter(STEM) == checks.numbers("02")
-
-
 def test_the_chapter_runs_from_a_wreck(started, run_chapter, tmp_path):
     (tmp_path / "wreck.yaml").write_text(WRECK)
     started.apply(f"{STEM}/04-load.yaml", *checkpoint.CLIENT)

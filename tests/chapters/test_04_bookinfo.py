@@ -78,11 +78,6 @@ def wreck(lab, tmp_path):
     lab.run("kubectl delete service productpage --ignore-not-found")
 
 
-def test_the_chapter_runs_from_its_checkpoint(lab, run_chapter):
-    lab.checkpoint(STEM)
-    assert run_chapter(STEM) == checks.numbers("04")
-
-
 def test_the_chapter_runs_from_a_wreck(bookinfo, run_chapter, tmp_path):
     wreck(bookinfo, tmp_path)
     assert run_chapter(STEM) == checks.numbers("04")

@@ -41,11 +41,6 @@ def rolled_out(lab, deployment):
     lab.run(f"kubectl rollout status deployment {deployment} --timeout=90s", deadline=100)
 
 
-def test_the_chapter_runs_from_its_checkpoint(lab, run_chapter):
-    lab.checkpoint(STEM)
-    assert run_chapter(STEM) == checks.numbers("05")
-
-
 def test_the_chapter_runs_from_a_wreck(meshed, run_chapter):
     injected = meshed.run("istioctl kube-inject -f 04_bookinfo/03-details.yaml")
     meshed.run("kubectl apply -f -", stdin=injected.stdout)

@@ -16,12 +16,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.lab
-def test_the_chapter_runs_from_its_checkpoint(lab, run_chapter):
-    lab.checkpoint(STEM)
-    assert run_chapter(STEM) == checks.numbers("06")
-
-
-@pytest.mark.lab
 def test_the_chapter_runs_from_a_wreck(lab, run_chapter):
     lab.checkpoint(STEM)
     lab.apply("06_mesh_graph/01-only-v1.yaml", "06_mesh_graph/02-ratings-fail.yaml")

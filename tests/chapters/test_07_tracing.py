@@ -14,12 +14,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.lab
-def test_the_chapter_runs_from_its_checkpoint(lab, run_chapter):
-    lab.checkpoint(STEM)
-    assert run_chapter(STEM) == checks.numbers("07")
-
-
-@pytest.mark.lab
 def test_the_chapter_runs_from_a_wreck(lab, run_chapter):
     lab.checkpoint(STEM)
     lab.apply("07_tracing/02-ratings-slow.yaml", "07_tracing/03-jaeger.yaml")

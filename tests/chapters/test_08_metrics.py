@@ -15,12 +15,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.lab
-def test_the_chapter_runs_from_its_checkpoint(lab, run_chapter):
-    lab.checkpoint(STEM)
-    assert run_chapter(STEM) == checks.numbers("08")
-
-
-@pytest.mark.lab
 def test_the_chapter_runs_from_a_wreck(lab, run_chapter):
     lab.checkpoint(STEM)
     lab.apply("08_metrics/02-mirror.yaml", "08_metrics/03-retry.yaml")

@@ -39,11 +39,6 @@ def subsets(lab):
     lab.checkpoint(STEM)
 
 
-def test_the_chapter_runs_from_its_checkpoint(lab, run_chapter):
-    lab.checkpoint(STEM)
-    assert run_chapter(STEM) == checks.numbers("12")
-
-
 def test_the_chapter_runs_from_a_wreck(lab, run_chapter):
     wreckage.wreck(lab, random.Random())
     assert run_chapter(STEM) == checks.numbers("12")

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from lab_helpers import course, site
 from lab_helpers.core.manifests import chapters
 from lab_helpers.mesh.connect import connect
 from tests import wreckage
@@ -35,3 +36,12 @@ def test_twenty_random_wreckages_are_recovered_from(capsys):
         assert lab.page().reviews_version and set(lab.observe("reviews", n=60)["status"]) == {200}, f"seed {seed}"
     with capsys.disabled():
         print(f"\n{ROUNDS} of {ROUNDS} wreckages recovered; median {statistics.median(seconds):.1f} s, slowest {max(seconds):.1f} s")
+
+
+@pytest.mark.parametrize("stem", site.chapters())
+def test_every_chapter_runs_from_a_random_wreckage(stem, tmp_path, capsys):
+    lab, seed = connect(quiet=True), random.randrange(10**9)
+    done = wreckage.wreck(lab, random.Random(seed))
+    with capsys.disabled():
+        print(f"\n{stem} after seed {seed}: {', '.join(done)}", flush=True)
+    course.execute(course.find(stem), tmp_path / f"{stem}.ipynb")
