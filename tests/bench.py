@@ -99,7 +99,7 @@ def observer(lab) -> None:
 
 def rules() -> None:
     """What the check of the traffic shifting chapter is worth, and what a hundred requests and ten points are."""
-    n = required_n(RIGHT, FAULT, wanted_power=0.999)
+    n = required_n(RIGHT, FAULT, wanted_power=0.995)
     for name, size, passes in (
         (f"χ² test, n = {n:,}", n, lambda counts: goodness_of_fit(counts, RIGHT).passed),
         ("± 10 points, n = 100", 100, lambda counts: within_points(counts, RIGHT, 10)),

@@ -33,5 +33,5 @@ def test_it_grows_as_it_did_when_it_was_measured(visit, address):
     page = visit(address).open(PAGE)
     widget = page.locator(".meshlab-shifting")
     widget.get_by_role("button").first.click()
-    expect(widget).to_contain_text(" 50 of 400 requests sent", timeout=5_000)
-    expect(widget).to_contain_text(" 400 of 400 requests sent", timeout=15_000)
+    expect(widget).to_contain_text(" 50 of 300 requests sent", timeout=5_000)
+    expect(widget).to_contain_text(" 300 of 300 requests sent", timeout=15_000)

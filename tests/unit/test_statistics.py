@@ -62,7 +62,7 @@ def test_a_hundred_requests_and_ten_points_are_worth_little():
 
 def test_the_check_of_the_traffic_shifting_chapter_keeps_its_word():
     right, fault = {"v1": 15, "v2": 25, "v3": 60}, {"v1": 20, "v2": 25, "v3": 55}
-    n = required_n(right, fault, wanted_power=0.999)
+    n = required_n(right, fault, wanted_power=0.995)
 
     def passes(counts):
         return goodness_of_fit(counts, right).passed
