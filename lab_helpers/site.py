@@ -21,6 +21,7 @@ from lab_helpers.core.errors import LabError
 
 ROOT = Path(__file__).parents[1]
 PLOTLY = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -96,9 +97,12 @@ def stage(notebooks: Path, source: Path, runs: Path | None = None, images: str |
 
 
 def readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Give each plotly figure a form that a page can show by itself, and drop what papermill notes of the machine."""
+    """Give each figure and widget a form that a page can show by itself, and drop what papermill notes of the machine."""
     notebook.metadata.pop("papermill", None)
-    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    for output in outputs:
+        if "text/html" in output.get("data", {}):
+            output.data.pop(WIDGET, None)  # its kernel is not there; the HTML beside it shows a recording
     for output in (each for each in outputs if PLOTLY in each.get("data", {})):
         figure = output.data.pop(PLOTLY)
         script = "../_static/plotly.min.js"  # the default would load it from another site

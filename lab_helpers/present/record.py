@@ -10,6 +10,7 @@ import nbformat
 # The kernel's and papermill's own notes: times, paths, versions of this machine.
 CELL_NOTES = ("execution", "papermill", "jupyter", "ExecuteTime", "collapsed")
 TIME_TO_EFFECT = re.compile(r"(?<=proxies) after \d+\.\d\d s")
+WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTEBOOK_NOTES = ("papermill", "widgets", "signature")
 
 
@@ -38,6 +39,7 @@ def normalise(source: Path, target: Path | None = None) -> Path:
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = order
+            output.get("data", {}).pop(WIDGET, None)  # a widget's model ends with its kernel
             for form, content in output.get("data", {}).items():
                 if isinstance(content, str):
                     output.data[form] = TIME_TO_EFFECT.sub("", content)
