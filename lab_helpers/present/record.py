@@ -9,7 +9,12 @@ import nbformat
 
 # The kernel's and papermill's own notes: times, paths, versions of this machine.
 CELL_NOTES = ("execution", "papermill", "jupyter", "ExecuteTime", "collapsed")
-TIME_TO_EFFECT = re.compile(r"(?<=proxies) after \d+\.\d\d s")
+# What no two runs share, and what stands for it: the time to effect, ids of requests and of traces.
+OF_THE_RUN = (
+    (re.compile(r"(?<=proxies) after \d+\.\d\d s"), ""),
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "REQUEST-ID"),
+    (re.compile(r"(?<=/traces/)[0-9a-f]{16,32}\b"), "TRACE-ID"),
+)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTEBOOK_NOTES = ("papermill", "widgets", "signature")
 
@@ -17,7 +22,7 @@ NOTEBOOK_NOTES = ("papermill", "widgets", "signature")
 def normalise(source: Path, target: Path | None = None) -> Path:
     """Strip times, run ids and machine details from the notebook `source`; write it to `target`, by default in place.
 
-    Outputs stay as they are, but for the time that a change took to be in effect, which no two runs share.
+    Outputs stay as they are, but for what no two runs share: the time that a change took to be in effect, ids of requests and traces.
     Cell ids become ``NN-k``, so that a second run changes no line but the outputs that differ.
 
     Raises
@@ -42,7 +47,9 @@ def normalise(source: Path, target: Path | None = None) -> Path:
             output.get("data", {}).pop(WIDGET, None)  # a widget's model ends with its kernel
             for form, content in output.get("data", {}).items():
                 if isinstance(content, str):
-                    output.data[form] = TIME_TO_EFFECT.sub("", content)
+                    output.data[form] = _timeless(content)
+            if output.output_type == "stream":
+                output.text = _timeless(output.text)
     notebook.cells = cells
     for note in NOTEBOOK_NOTES:
         notebook.metadata.pop(note, None)
@@ -51,6 +58,12 @@ def normalise(source: Path, target: Path | None = None) -> Path:
     notebook.nbformat_minor = 5
     nbformat.write(notebook, target or source)
     return target or source
+
+
+def _timeless(text: str) -> str:
+    for pattern, instead in OF_THE_RUN:
+        text = pattern.sub(instead, text)
+    return text
 
 
 def _require_success(name: str, number: int, cell) -> None:

@@ -190,6 +190,19 @@ def test_a_recorded_notebook_keeps_outputs_and_nothing_of_the_run(executed):
     assert normalise(executed).read_text() == first, "normalising twice is normalising once"
 
 
+def test_what_no_two_runs_share_is_left_out_of_a_record(executed):
+    book = nbformat.read(executed, as_version=4)
+    seen = "all 9 proxies after 0.21 s; 6f726ddb-05e7-97bb-94a0-efeebef6bb6e; http://gateway/zipkin/traces/aa4ea67e9c12e2843ca2293f32aea64f"
+    book.cells[2].outputs = [
+        nbformat.v4.new_output("display_data", {"text/html": seen, "application/vnd.jupyter.widget-view+json": {"model_id": "x"}}),
+        nbformat.v4.new_output("stream", text=seen),
+    ]
+    nbformat.write(book, executed)
+    shown, printed = nbformat.read(normalise(executed), as_version=4).cells[1].outputs
+    assert shown.data == {"text/html": printed.text}, "a widget whose kernel has ended was kept"
+    assert printed.text == "all 9 proxies; REQUEST-ID; http://gateway/zipkin/traces/TRACE-ID"
+
+
 @pytest.mark.parametrize("broken", ["failed", "unrun"])
 def test_a_notebook_that_did_not_run_through_is_no_record(executed, broken):
     book = nbformat.read(executed, as_version=4)
