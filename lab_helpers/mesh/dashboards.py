@@ -11,7 +11,7 @@ import pandas as pd
 from lightkube.resources.core_v1 import ConfigMap
 
 from lab_helpers.core.errors import QueryError
-from lab_helpers.mesh import prometheus
+from lab_helpers.mesh import graph, prometheus
 from lab_helpers.mesh.prometheus import Window
 from lab_helpers.mesh.variables import EVERYTHING, Variables
 
@@ -150,7 +150,7 @@ def dashboard(lab, name: str, since: Window | str | None = None, **variables: st
 def _range(lab, since: Window | str | None, model: dict) -> tuple[float, float]:
     if isinstance(since, Window):
         since.require_end()
-        return since.start - QUIET, since.known
+        return since.start - QUIET, graph.timed(lab, since).known
     last = since or model.get("time", {}).get("from", "now-30m").removeprefix("now-")
     now = prometheus.clock(lab)
     return now - prometheus.duration(last), now
