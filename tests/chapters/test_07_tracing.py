@@ -34,7 +34,8 @@ def test_check_5_fails_before_the_switch_and_on_an_empty_window(lab):
     fails("07.5", [lab, window], {}, "still sends its spans to Zipkin")
     lab.apply("07_tracing/03-jaeger.yaml")
     try:
-        fails("07.5", [lab, window], {}, "Jaeger has no trace of that window")
+        # A connection between proxies that outlived an earlier switch may have told Jaeger of it; then Zipkin knows the rest.
+        fails("07.5", [lab, window], {}, r"Jaeger has no trace of that window|Zipkin has \d of client's traces")
     finally:
         lab.delete("07_tracing/03-jaeger.yaml")
 
