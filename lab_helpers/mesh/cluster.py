@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pandas as pd
-from lightkube.resources.core_v1 import Node, Pod
+from lightkube.resources.core_v1 import Node
 from lightkube.utils.quantity import parse_quantity
 
 from lab_helpers.core.errors import ClusterError, TrafficError
@@ -122,9 +122,8 @@ def _listens(lab, address: str, port: int) -> bool:
 
 
 def _reader(lab) -> str:
-    for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": READER}):
-        if converge.ready(pod):
-            return pod.metadata.name
+    if pod := converge.ready_pod(lab, READER):
+        return pod.metadata.name
     raise TrafficError(
         f"There is no ready pod {READER!r} in namespace {lab.namespace}.", 'lab.apply("02_lab_environment/01-node-reader.yaml")'
     )

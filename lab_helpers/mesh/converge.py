@@ -108,6 +108,11 @@ def ready(pod: Pod) -> bool:
     return says_so and not pod.metadata.deletionTimestamp
 
 
+def ready_pod(lab, app: str) -> Pod | None:
+    """One ready pod of the lab's namespace that is labelled ``app=APP``; None if there is none."""
+    return next((pod for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": app}) if ready(pod)), None)
+
+
 def has_proxy(pod: Pod) -> bool:
     """Whether `pod` was made with an Istio proxy: a sidecar of either kind, or a gateway's own."""
     containers = [*pod.spec.containers, *(pod.spec.initContainers or [])]

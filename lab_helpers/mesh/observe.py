@@ -149,9 +149,8 @@ def has_sidecar(lab) -> bool:
 
 
 def _client_pod(lab, app: str) -> Pod:
-    for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": app}):
-        if converge.ready(pod):
-            return pod
+    if pod := converge.ready_pod(lab, app):
+        return pod
     raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace} to send from.", f'lab.apply("shared/{app}.yaml")')
 
 

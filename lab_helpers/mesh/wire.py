@@ -72,9 +72,8 @@ def _mark(lab, pod: str, text: str) -> None:
 
 
 def _eavesdropper(lab) -> str:
-    for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": NAME}):
-        if converge.ready(pod):
-            return pod.metadata.name
+    if pod := converge.ready_pod(lab, NAME):
+        return pod.metadata.name
     raise TrafficError(
         f"Nobody eavesdrops in namespace {lab.namespace}.", 'lab.apply("01_service_mesh/02-eavesdropper.yaml") puts somebody there.'
     )
