@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 
@@ -12,6 +13,7 @@ from tests.live import KUBECTL
 
 SERVICES = ("productpage", "details", "reviews", "ratings")
 DEPLOYMENTS = ("productpage-v1", "details-v1", "reviews-v1", "reviews-v2", "reviews-v3", "ratings-v1", "client")
+IDLE = {"name": "idle", "image": "docker.io/curlimages/curl:8.16.0", "imagePullPolicy": "IfNotPresent", "command": ["sleep", "infinity"]}
 
 
 def wreck(lab, chance: random.Random) -> list[str]:
@@ -23,8 +25,10 @@ def wreck(lab, chance: random.Random) -> list[str]:
 
 
 def _kubectl(lab, *arguments: str, stdin: str | None = None) -> None:
+    done = subprocess.run([*KUBECTL, "--namespace", lab.namespace, *arguments], input=stdin, capture_output=True, text=True, timeout=120)
     # What an earlier blow has removed already cannot be hit again: only the wreck counts, not who made it.
-    subprocess.run([*map(str, KUBECTL), "--namespace", lab.namespace, *arguments], input=stdin, capture_output=True, text=True, timeout=120)
+    if done.returncode and "not found" not in done.stderr:
+        raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
 
 
 def _create(lab, kind: str, spec: dict, name: str = "wreck", group: str = "networking.istio.io/v1") -> None:
@@ -89,6 +93,33 @@ def another_revision(lab, chance):
     _kubectl(lab, "delete", "pod", "--selector", f"app={chance.choice(SERVICES)}", "--wait=false")
 
 
+def sidecar_written_out(lab, chance):
+    name = chance.choice(("details-v1", "ratings-v1"))
+    manifest = {"details-v1": "03-details", "ratings-v1": "05-ratings"}[name]
+    _kubectl(lab, "apply", "--filename", "-", stdin=lab.run(f"istioctl kube-inject -f 04_bookinfo/{manifest}.yaml").stdout)
+
+
+def network_policy(lab, chance):
+    spec = {"podSelector": {"matchLabels": {"app": chance.choice(SERVICES)}}, "policyTypes": ["Ingress"]}
+    _create(lab, "NetworkPolicy", spec, group="networking.k8s.io/v1")
+
+
+def autoscaler(lab, chance):
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": chance.choice(DEPLOYMENTS[:-1])}
+    _create(lab, "HorizontalPodAutoscaler", {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 2}, group="autoscaling/v2")
+
+
+def fourth_version(lab, chance):
+    labels = {"app": "reviews", "version": "v4"}
+    pods = {"metadata": {"labels": labels}, "spec": {"containers": [IDLE]}}
+    _create(lab, "Deployment", {"selector": {"matchLabels": labels}, "template": pods}, group="apps/v1")
+
+
+def naked_pod(lab, chance):
+    overrides = {"apiVersion": "v1", "metadata": {"labels": {"app": "details"}}, "spec": {"containers": [IDLE]}}
+    _kubectl(lab, "run", f"wreck-{chance.randrange(10**6)}", f"--image={IDLE['image']}", f"--overrides={json.dumps(overrides)}")
+
+
 def image_edited(lab, chance):
     name = chance.choice(DEPLOYMENTS)
     _kubectl(lab, "set", "image", f"deployment/{name}", "*=example.invalid/nothing:1")
@@ -103,5 +134,6 @@ def half_a_chapter(lab, chance):
 WAYS = (
     services_deleted, deployments_deleted, service_accounts_deleted, scaled, selector_edited, foreign_virtual_services,
     foreign_destination_rule, strict, everything_denied, sidecars_blind, gateway_taken, injection_off, another_revision,
-    image_edited, half_a_chapter,
+    sidecar_written_out, network_policy, autoscaler,
+    fourth_version, naked_pod, image_edited, half_a_chapter,
 )  # fmt: skip

@@ -11,7 +11,8 @@
     ├── MeshError      the mesh did not reach the state asked for
     ├── TrafficError   requests could not be sent, or none arrived
     ├── CommandError   a command line tool exited with an error
-    └── QueryError     Prometheus, a trace store or a dashboard has no answer to what was asked
+    ├── QueryError     Prometheus, a trace store or a dashboard has no answer to what was asked
+    └── CheckError     a learner's answer, or the state it led to, is not right yet
 """
 
 
@@ -68,3 +69,7 @@ class CommandError(LabError):
 
 class QueryError(LabError):
     """Prometheus, a trace store or a dashboard has no answer to what was asked."""
+
+
+class CheckError(LabError):
+    """A learner's answer, or the state it led to, is not right yet."""

@@ -21,6 +21,9 @@ from .toolchain import missing_packages
 from .versions import VERSIONS
 
 MEMORY_GIB = 4  # what is free must hold the lab (under 2.5 GiB) and a compiler's peak (1.5 GiB)
+INOTIFY_INSTANCES = 128  # Debian's own; the lab with one learner takes a third of it
+SYSCTL = "fs.inotify.max_user_instances"
+INOTIFY = Path("/proc/sys") / SYSCTL.replace(".", "/")
 DISK_GIB = {"build": 25, "run": 3}  # caches of a build from nothing: some 22 GiB; a lab from warm caches: 2 GiB
 
 
@@ -143,6 +146,12 @@ def _cgroups() -> Check:
     return Check("cgroup controllers", ", ".join(sorted(needed & found)) or "none", ", ".join(sorted(needed)), not missing, do)
 
 
+def _inotify() -> Check:
+    found = int(INOTIFY.read_text()) if INOTIFY.exists() else 0
+    do = f"Raise the kernel's limit: sysctl -w {SYSCTL}={INOTIFY_INSTANCES} (each proxy takes three of them)."
+    return Check("inotify instances", str(found), str(INOTIFY_INSTANCES), found >= INOTIFY_INSTANCES, do)
+
+
 def _address(node: Machine) -> Check:
     wanted = {ipaddress.ip_address(node.address), ipaddress.ip_address(node.host_address)}
     others = {
@@ -186,7 +195,7 @@ def checks(node: Machine | None, built: bool) -> list[Check]:
         lambda: _disk(paths.STATE, DISK_GIB["run"], "the lab"),
     ]
     looks += [lambda feature=feature: _kernel(feature) for feature in KERNEL]
-    looks += [_overlay, _cgroups, _packages]
+    looks += [_overlay, _cgroups, _inotify, _packages]
     looks += [lambda: _address(node), lambda: _link(node)] if node else []
     return [look() for look in looks]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core.errors import BuildError
 from . import applications
 from .binaries import ENVOY, FORTIO, HTTPBIN, ISTIO, ISTIO_SOURCES, JAEGER, PAUSE, PROMETHEUS, ZIPKIN
 from .contained import Say, run
@@ -41,13 +42,27 @@ def _files(**sources: tuple[Part, str]) -> Callable[[Path, Say, Path], None]:
     return fill
 
 
+# What is changed in Istio's template of Envoy's bootstrap.
+BOOTSTRAP = {
+    # Istio's workload-metadata extension is compiled into Istio's Envoy only; the template asks for it in waypoints and gateways.
+    "{{- if .metadata_discovery }}": "{{- if false }}",
+    # Histograms are shown as of the last flush: with the default of 5 s whoever asks for latencies waits that long.
+    "{{- if .stats_flush_interval }}": '{{- if not .stats_flush_interval }}\n  "stats_flush_interval": "1s",\n  {{- else }}',
+}
+
+
 def _proxy(context: Path, say: Say, log: Path) -> None:
     shutil.copy2(ENVOY.path / "envoy/_bin/envoy", context / "envoy")
     os.chmod(context / "envoy", 0o755)
     shutil.copy2(ISTIO.path / "pilot-agent", context)
     template = (ISTIO_SOURCES.path / "tools/packaging/common/envoy_bootstrap.json").read_text()
-    # Istio's workload-metadata extension is compiled into Istio's Envoy only; the template asks for it in waypoints and gateways.
-    (context / "envoy_bootstrap.json").write_text(template.replace("{{- if .metadata_discovery }}", "{{- if false }}"))
+    for old, new in BOOTSTRAP.items():
+        if old not in template:
+            raise BuildError(
+                f"Istio's bootstrap template holds no {old!r}.", "Look how it says so now, and correct BOOTSTRAP in images.py."
+            )
+        template = template.replace(old, new)
+    (context / "envoy_bootstrap.json").write_text(template)
 
 
 def _context(name: str, fill, *needs: Part, inputs: tuple[Path, ...] = ()) -> Part:
@@ -70,7 +85,7 @@ BOOKINFO = f"{HUB}/examples-bookinfo"
 IMAGES = (
     Image(PAUSE_IMAGE, "pause", _context("pause", _files(pause=(PAUSE, "pause")), PAUSE)),
     Image(f"{HUB}/pilot:{ISTIO_TAG}", "pilot", _context("pilot", _files(pilot_discovery=(ISTIO, "pilot-discovery")), ISTIO)),
-    Image(f"{HUB}/proxyv2:{ISTIO_TAG}", "proxyv2", Part("context-proxyv2", _proxy, (), (ENVOY, ISTIO, ISTIO_SOURCES))),
+    Image(f"{HUB}/proxyv2:{ISTIO_TAG}", "proxyv2", Part("context-proxyv2", _proxy, (repr(BOOTSTRAP),), (ENVOY, ISTIO, ISTIO_SOURCES))),
     Image(
         f"{HUB}/install-cni:{ISTIO_TAG}",
         "install-cni",

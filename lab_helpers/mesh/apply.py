@@ -131,7 +131,8 @@ def write(lab, documents: list[dict], command: str = "") -> Outcome:
         if changes[-1].action != "unchanged":
             start, _ = time.monotonic(), written.append(new)
     deployments = [each["metadata"]["name"] for each in documents if each["kind"] == "Deployment"]
-    rollout.complete(lab, deployments)  # also where nothing changed: the pods of an earlier apply may still be starting
+    if deployments:  # also where nothing changed: the pods of an earlier apply may still be starting
+        rollout.complete(lab, deployments)
     if not written:
         return Outcome(command, changes)
     proxies, seconds = _followed(lab, since, start, [each for each in written if _configures(each)], [])

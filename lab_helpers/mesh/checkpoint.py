@@ -125,8 +125,8 @@ def _foreign(lab, wanted: list[dict]) -> list[dict]:
     """Everything in the namespace that the chapter does not start with: Istio's configuration, and the course's own workloads."""
     kept = {(each["kind"], each["metadata"]["name"]) for each in wanted}
     found = [each for kind in objects.istio_kinds(lab.client) for each in lab.client.list(kind, namespace=lab.namespace)]
-    for kind in (Deployment, Service, ServiceAccount, HorizontalPodAutoscaler, NetworkPolicy):
-        found += [each for each in lab.client.list(kind, namespace=lab.namespace) if _ours(each)]
+    for kind in (Deployment, Service, ServiceAccount, HorizontalPodAutoscaler, NetworkPolicy, Pod):
+        found += [each for each in lab.client.list(kind, namespace=lab.namespace) if (_ours(each) or _on_ours(each)) and not _owned(each)]
     documents = [objects.as_dict(each) for each in found]
     return [each for each in documents if (each["kind"], each["metadata"]["name"]) not in kept]
 
@@ -135,6 +135,18 @@ def _ours(each) -> bool:
     labels = each.metadata.labels or {}
     applied = any(entry.manager == objects.FIELD_MANAGER for entry in each.metadata.managedFields or [])
     return applied or labels.get("app") in APPS or labels.get("account") in APPS
+
+
+def _on_ours(each) -> bool:
+    """Whether it is somebody's, and yet on the course's pods: it makes more of them, scales them, or says who may call them."""
+    spec = each.spec.to_dict() if getattr(each, "spec", None) else {}
+    labels = spec.get("template", {}).get("metadata", {}).get("labels") or spec.get("podSelector", {}).get("matchLabels") or {}
+    scaled = spec.get("scaleTargetRef", {}).get("name", "").rpartition("-v")[0]
+    return labels.get("app") in APPS or scaled in APPS
+
+
+def _owned(each) -> bool:
+    return bool(each.metadata.ownerReferences)  # it goes with its owner, and only with it
 
 
 def _exactly(lab, wanted: list[dict]) -> list[apply.Change]:

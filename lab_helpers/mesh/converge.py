@@ -14,6 +14,7 @@ DEADLINE = 30.0
 # istiod gathers changes for PILOT_DEBOUNCE_AFTER (0.1 s) of quiet before it pushes. A push that was seen to begin before
 # istiod held our change may be somebody else's, but once this long has passed since then, ours has begun as well.
 DEBOUNCE = 0.5
+SOON = 0.005  # seconds between two looks, each of which takes istiod some 8 ms: weights are in effect after a fifth of a second
 LOG = "Look at its log: kubectl logs -n istio-system deployment/istiod."
 
 
@@ -54,7 +55,7 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
         Names the objects that istiod does not know or the proxies that lag, or passes on why a proxy refused.
     """
     end = time.monotonic() + deadline
-    wait.until_none(lambda: _unknown(istiod.holds(lab), written, deleted), "istiod to take up the change", LOG, deadline)
+    wait.until_none(lambda: _unknown(istiod.holds(lab), written, deleted), "istiod to take up the change", LOG, deadline, SOON)
     known, pushes = time.monotonic(), istiod.pushes(lab)
 
     def not_pushed() -> list[str]:
@@ -62,7 +63,7 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
         begun = now > pushes or (now > since.pushes and time.monotonic() - known > DEBOUNCE)
         return [] if begun else ["none has begun"]
 
-    wait.until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1))
+    wait.until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1), SOON)
     return settled(lab, max(end - time.monotonic(), 1))
 
 
@@ -70,26 +71,26 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
 def settled(lab, deadline: float = DEADLINE) -> int:
     """Wait until every running proxy is connected and has accepted all that istiod sent it; return their number."""
     last: dict[str, dict] = {}
-    still = time.monotonic()
+    here, still = running(lab), time.monotonic()
+    listed = still
 
     def late() -> list[str]:
-        nonlocal last, still
+        nonlocal last, still, here, listed
         proxies = istiod.proxies(lab)
+        if time.monotonic() - listed > DEBOUNCE:  # pods come and go, and whoever is on its way out need not follow
+            here, listed = running(lab), time.monotonic()
         refused = [f"{each} refused {kind}: {why}" for each in proxies for kind, why in each.errors.items()]
         if refused and time.monotonic() - still > DEBOUNCE:  # what corrects it is not on its way either
             raise MeshError(f"A proxy did not take the configuration: {'; '.join(refused)}", "Undo the last change, or correct it.")
         sent = {str(each): each.sent for each in proxies}
         moving, last = sent != last, sent
         still = time.monotonic() if moving else still
-        behind = [each for each in proxies if each.behind]
-        if behind:  # whoever is on its way out need not follow
-            here = running(lab)
-            behind = [each for each in behind if str(each) in here]
+        behind = [each for each in proxies if each.behind and str(each) in here]
         if refused or behind or moving:
             return refused + [f"{each} lacks {', '.join(each.behind)}" for each in behind] or ["istiod is still sending"]
-        return [f"{name} is not connected to istiod" for name in sorted(running(lab) - set(sent))]
+        return [f"{name} is not connected to istiod" for name in sorted(here - set(sent))]
 
-    wait.until_none(late, "proxies to run the configuration", "See istioctl proxy-status, and the logs of the pods named.", deadline)
+    wait.until_none(late, "proxies to run the configuration", "See istioctl proxy-status, and the logs of the pods named.", deadline, SOON)
     return len(last)
 
 

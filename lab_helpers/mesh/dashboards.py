@@ -132,12 +132,12 @@ def dashboard(lab, name: str, since: Window | str | None = None, **variables: st
         raise QueryError(f"There is no dashboard {name!r}.", f"There are: {', '.join(sorted(known))}.")
     model = known[name.lower()]
     start, end = _range(lab, since, model)
-    shortest, longest = prometheus.scrape_intervals(lab)
+    shortest, usual = prometheus.scrape_intervals(lab)
     step = max((end - start) / POINTS, shortest)
     builtin = {
         "__interval": f"{1000 * step:.0f}ms",
         "__range": f"{end - start:.0f}s",
-        "__rate_interval": f"{1000 * max(step + longest, 4 * longest):.0f}ms",  # Grafana's own rule: room for four looks
+        "__rate_interval": f"{1000 * max(step + usual, 4 * usual):.0f}ms",  # Grafana's own rule: room for four looks
     }
     filled = Variables(lab, model, variables, end, builtin)
     panels = [_panel(each, place, filled) for each, place in _placed(model)]

@@ -30,8 +30,7 @@ FAILED = r"5\d\d|0"  # what Kiali counts as an error of HTTP by default, client 
 def requests(lab, window: Window | str, *labels: str, reporter: str = "source") -> pd.DataFrame:
     """Count the requests of a window by labels of ``istio_requests_total``, to the last one.
 
-    `increase` of PromQL is an estimate: it extrapolates to the ends of its range, and of a series that did not exist
-    before it misses what the first look at it already found. Here counters are subtracted.
+    Other than by `increase` of PromQL, which is an estimate; see `added`.
 
     Parameters
     ----------
@@ -111,21 +110,41 @@ def _attributed(table: pd.DataFrame, window: Window, by: str) -> pd.DataFrame:
 
 def counted(lab, window: Window | str, told: list[str], labels, metric: str = "istio_requests_total") -> pd.DataFrame:
     """What was added to a counter in a window, summed by labels; also nothing, where it was there already."""
-    window = _window(lab, window)
-    added = " or ".join(_added(metric, each, window) for each in told)
-    table = prometheus.promql(lab, f"sum by ({', '.join(dict.fromkeys(labels))}) ({added})", at=window.known)
-    table = table.rename(columns={"value": "requests"}).drop(columns="time")
+    window, labels = _window(lab, window), list(dict.fromkeys(labels))
+    length = round(1000 * (window.known - window.start))
+    before = [prometheus.promql(lab, f"{metric}{{{each}}}", at=window.start) for each in told]
+    looks = [prometheus.promql(lab, f"{metric}{{{each}}}[{length}ms]", at=window.known) for each in told]
+    table = added(pd.concat(before), pd.concat(looks)).rename(columns={"added": "requests"})
     for label in labels:
         table[label] = table[label].fillna("unknown") if label in table else "unknown"
-    return table[[*dict.fromkeys(labels), "requests"]].astype({"requests": int})
+    total = table.groupby(labels, as_index=False)["requests"].sum() if labels else table[["requests"]].sum().to_frame().T
+    return total.astype({"requests": int})
 
 
-def _added(metric: str, told: str, window: Window) -> str:
-    # A series that was not there before began at 0; one that went down belongs to a proxy that has started anew.
-    series = f"{metric}{{{told}}}"
-    after = f"last_over_time({series}[{round(1000 * (window.known - window.start))}ms])"
-    before = f"({series} @ {window.start:.3f} or 0 * {after})"
-    return f"(({after} - {before}) >= 0 or {after})"
+def added(before: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
+    """What was added to counters, look by look: also to one that is new, and to one that began anew.
+
+    `increase` of PromQL is an estimate: it extrapolates to the ends of its range, and of a series that did not exist
+    before it misses what the first look at it already found.
+
+    Parameters
+    ----------
+    before : pandas.DataFrame
+        Where each counter stood: a column for each label, ``time`` and ``value``. Who is missing stood at 0.
+    looks : pandas.DataFrame
+        The same, for each later look at each counter.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a counter: its labels, and ``added``.
+    """
+    every = pd.concat([before.assign(added=0.0), looks.assign(added=float("nan"))], ignore_index=True).sort_values("time", kind="stable")
+    labels = [name for name in every.columns if name not in ("time", "value", "added")]
+    every[labels] = every[labels].astype(object).where(every[labels].notna(), "")
+    since = every["value"] - every.groupby(labels)["value"].shift(fill_value=0.0)
+    since = since.where(since >= 0, every["value"])  # less than before: its proxy, or the listener that it belonged to, is new
+    return every.assign(added=every["added"].fillna(since)).groupby(labels, as_index=False)["added"].sum()
 
 
 def _window(lab, window: Window | str) -> Window:

@@ -148,11 +148,11 @@ def clock(lab) -> float:
 
 
 def scrape_intervals(lab) -> tuple[float, float]:
-    """Seconds between two looks at a target, of the job that looks most often and of the one that looks least often."""
+    """Seconds between two looks at a target: of the job that looks most often, and of those jobs that do not say."""
     config = yaml.safe_load(_ask(lab, "/api/v1/status/config", {}, "")["yaml"])
     common = config.get("global", {}).get("scrape_interval", "1m")
-    seconds = [duration(job.get("scrape_interval", common)) for job in config.get("scrape_configs") or [{}]]
-    return min(seconds), max(seconds)
+    every = [duration(job.get("scrape_interval", common)) for job in config.get("scrape_configs") or [{}]]
+    return min(every), duration(common)
 
 
 def duration(text: str) -> float:

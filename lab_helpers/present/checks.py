@@ -11,11 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab_helpers.core.errors import LabError
-
-
-class CheckError(LabError):
-    """A check found a wrong answer."""
+from lab_helpers.core.errors import CheckError, LabError
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Chapter 03 on the live cluster: from its checkpoint and from no Istio at all, against its record, and its checks on wrong answers."""
+"""Chapter 03 on the live cluster: where it was broken off, what it leaves behind, and its checks on wrong answers."""
 
 import stat
 from pathlib import Path
@@ -7,15 +7,16 @@ import pandas as pd
 import pytest
 from lightkube.resources.core_v1 import ConfigMap, Secret
 
-from lab_helpers.core.errors import ClusterError, LabError
+from lab_helpers.core.errors import CheckError, ClusterError, LabError
 from lab_helpers.mesh import installation, istiod, profiles
 from lab_helpers.mesh.connect import connect
 from lab_helpers.present import checks
-from lab_helpers.present.checks import CheckError, check
+from lab_helpers.present.checks import check
 
 STEM = "03_install"
 ROOT = Path(__file__).parents[2]
 GATEWAY = "kubectl get service istio-ingressgateway -n istio-system -o jsonpath={.spec.ports}"
+MESH_WIDE = "kubectl get istio-io -n istio-system -o name"
 PURGE = "istioctl uninstall --purge --skip-confirmation"
 ANSWERED = pd.DataFrame({"status": [200] * 5})
 pytestmark = pytest.mark.lab
@@ -39,22 +40,11 @@ def ca(lab) -> str:
     return lab.client.get(Secret, "istio-ca-secret", namespace="istio-system").metadata.uid
 
 
-def test_the_chapter_leaves_everything_as_it_found_it(installed, run_chapter):
+def test_the_chapter_where_an_earlier_run_was_killed_leaves_everything_as_it_was(installed, run_chapter):
     installed.checkpoint(STEM)
-    proxies, key, way = {str(each) for each in istiod.proxies(installed)}, ca(installed), installed.run(GATEWAY).stdout
-    mesh_wide = installed.run("kubectl get istio-io -n istio-system -o name").stdout
-    assert run_chapter(STEM) == checks.numbers("03")
-    assert installation.problems(installed) == [] and installation.kept(installed) is None
-    applications = {each for each in proxies if not each.endswith(".istio-system")}
-    assert applications <= {str(each) for each in istiod.proxies(installed)}, "no pod of an application was made anew"
-    assert (ca(installed), installed.run(GATEWAY).stdout) == (key, way)
-    assert installed.run("kubectl get istio-io -n istio-system -o name").stdout == mesh_wide
-
-
-def test_the_chapter_runs_where_an_earlier_run_was_killed(installed, run_chapter):
-    rule = "kubectl get virtualservice bookinfo -o name"
-    installed.checkpoint(STEM)
-    had = installed.run(rule).stdout
+    key, way = ca(installed), installed.run(GATEWAY).stdout
+    mesh_wide = installed.run(MESH_WIDE).stdout
+    pods = {each for each in map(str, istiod.proxies(installed)) if not each.endswith(".istio-system")}
     installation.keep(installed)
     installed.run(PURGE)
     with pytest.raises(ClusterError, match="no mesh") as caught:
@@ -63,13 +53,12 @@ def test_the_chapter_runs_where_an_earlier_run_was_killed(installed, run_chapter
     without = connect(namespace=installed.namespace, quiet=True, istio=False)
     with pytest.raises(ClusterError, match="no mesh"):
         without.checkpoint("04_bookinfo")
-    assert run_chapter(STEM) == checks.numbers("03")
-    assert installed.run(rule).stdout == had
 
-
-def test_the_record_is_what_the_mesh_does_today(installed, compare_with_record):
-    installed.checkpoint(STEM)
-    assert compare_with_record(ROOT / "notebooks" / f"{STEM}.ipynb") == ""
+    assert run_chapter(STEM)[1] == checks.numbers("03")
+    assert installation.problems(installed) == [] and installation.kept(installed) is None
+    assert pods <= {str(each) for each in istiod.proxies(installed)}, "a pod of an application was made anew"
+    assert (ca(installed), installed.run(GATEWAY).stdout) == (key, way)
+    assert installed.run(MESH_WIDE).stdout == mesh_wide and "bookinfo" in installed.run("kubectl get virtualservice").stdout
 
 
 def test_check_1_fails_on_an_istioctl_of_another_year(lab, tmp_path, monkeypatch):

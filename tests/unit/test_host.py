@@ -56,6 +56,14 @@ def test_a_file_system_that_carries_no_overlay(monkeypatch):
     assert not check.well and "CONFIG_OVERLAY_FS" in check.do
 
 
+def test_too_few_inotify_instances(monkeypatch, tmp_path):
+    assert host._inotify().well or int(host.INOTIFY.read_text()) < 128
+    (tmp_path / "limit").write_text("64\n")
+    monkeypatch.setattr(host, "INOTIFY", tmp_path / "limit")
+    check = host._inotify()
+    assert not check.well and check.found == "64" and "sysctl -w fs.inotify.max_user_instances=128" in check.do
+
+
 def test_an_address_in_use():
     name, address = next((n, a) for n, found in psutil.net_if_addrs().items() for a in found if a.family.name == "AF_INET")
     check = host._address(Machine(address=address.address))

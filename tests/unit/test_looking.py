@@ -238,3 +238,31 @@ def test_every_kind_of_panel_is_drawn_and_an_empty_one_says_why():
     assert board.undrawn["panel"].tolist() == ["Empty"]
     shown = drawn.show(board)
     assert "Empty: no data" in shown["text/plain"] and "bdata" not in str(shown)
+
+
+def looks(*rows):
+    """Looks at counters: who, when, how much."""
+    table = pd.DataFrame(rows, columns=["pod", "time", "value"]).astype({"value": float})
+    return table.assign(time=pd.to_datetime(table["time"], unit="s", utc=True))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([("a", 0, 5)], [("a", 2, 5), ("a", 4, 8)], {"a": 3}),
+        ([], [("a", 2, 5), ("a", 4, 8)], {"a": 8}),  # new: what the first look found was added as well
+        ([("a", 0, 83)], [("a", 2, 7), ("a", 4, 35)], {"a": 35}),  # began anew
+        ([("a", 0, 5)], [("a", 2, 9), ("a", 4, 1), ("a", 6, 20)], {"a": 24}),  # began anew, and went past where it was
+        ([("a", 0, 5), ("b", 0, 1)], [("b", 2, 2), ("a", 2, 5), ("a", 4, 6), ("b", 4, 2)], {"a": 1, "b": 1}),
+        ([("a", 0, 5)], [], {"a": 0}),
+        ([], [], {}),
+    ],
+)
+def test_what_was_added_to_a_counter(before, after, expected):
+    found = graph.added(looks(*before), looks(*after))
+    assert dict(zip(found["pod"], found["added"], strict=True)) == expected
+
+
+def test_counters_are_told_apart_by_labels_that_some_do_not_have():
+    more = looks(("a", 2, 5), ("a", 2, 7)).assign(code=["200", None])
+    assert graph.added(looks(("a", 0, 1)), more)["added"].sum() == 11  # "a" without a code stood at 1

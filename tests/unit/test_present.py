@@ -4,14 +4,14 @@ import nbformat
 import pandas as pd
 import pytest
 
-from lab_helpers.core.errors import LabError
+from lab_helpers.core.errors import CheckError, LabError
 from lab_helpers.core.statistics import ALPHA, required_n
 from lab_helpers.mesh.apply import Change, Outcome
 from lab_helpers.mesh.checkpoint import Checkpoint
 from lab_helpers.mesh.commands import Output
 from lab_helpers.mesh.gateway import Page
 from lab_helpers.present import checks, render
-from lab_helpers.present.checks import CheckError, check
+from lab_helpers.present.checks import check
 from lab_helpers.present.checks_04 import CALLS, FAULT, POWER, STARS, THIRDS
 from lab_helpers.present.pictures import plot_calls, plot_shares
 from lab_helpers.present.record import normalise

@@ -5,8 +5,8 @@ import re
 import pandas as pd
 import pytest
 
-from lab_helpers.core.errors import LabError
-from lab_helpers.present.checks import CheckError, check, numbers
+from lab_helpers.core.errors import CheckError, LabError
+from lab_helpers.present.checks import check, numbers
 from lab_helpers.present.drawings import draw_services
 from lab_helpers.present.scaling import plot_scaling
 
