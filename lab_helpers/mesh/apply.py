@@ -99,14 +99,14 @@ def load_for(lab, names: Iterable[str]) -> list[dict]:
     return [gateway.claiming(each, gateway.host(lab)) for each in read] if gateway.host(lab) else read
 
 
-def erase(lab, documents: list[dict], command: str = "") -> Outcome:
-    """`delete` for objects at hand."""
+def erase(lab, documents: list[dict], command: str = "", orphan: bool = False) -> Outcome:
+    """`delete` for objects at hand; with `orphan`, what belongs to them is left to the caller."""
     since, start, changes, gone = converge.before(lab), 0.0, [], []
     for document in in_delete_order(documents):
         with objects.sentences(f"Deleting {title(document)}"):
             old = objects.read(lab.client, document, lab.namespace)
             if old:
-                start, _ = time.monotonic(), objects.remove(lab.client, document, lab.namespace)
+                start, _ = time.monotonic(), objects.remove(lab.client, document, lab.namespace, orphan)
                 gone.append(old)
         changes.append(Change(title(document), "deleted" if old else "absent"))
     if not gone:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from lightkube.core.exceptions import ApiError
 from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.apps_v1 import Deployment, ReplicaSet
 from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 from lightkube.resources.core_v1 import Namespace, Pod, Service, ServiceAccount
 from lightkube.resources.networking_v1 import NetworkPolicy
@@ -92,11 +92,15 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
 def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> Checkpoint:
     """Bring the namespace to where it holds just what `manifests` say, with or without sidecars; `name` is only for the report."""
     wanted = apply.load_for(lab, manifests)
-    foreign = _foreign(lab, wanted)
-    left = leftovers.of(lab, {each["metadata"]["uid"] for each in foreign})
-    changes = [*_namespace(lab, injection), *apply.erase(lab, foreign).changes]
-    leftovers.end(lab, left)
-    changes += [*_exactly(lab, wanted), *_sidecars(lab, injection)]
+    # Nothing is waited for before everything is under way: pods start once, and together.
+    changes = _namespace(lab, injection)
+    foreign, left = _erase(lab, _foreign(lab, wanted))
+    edited, more = _erase(lab, [each for each in wanted if _edited(lab, each)])
+    replaced = _sidecars(lab, injection)
+    changes += [*foreign, *edited, *replaced, *apply.write(lab, wanted).changes]
+    leftovers.gone(lab, left, more)
+    if replaced:
+        rollout.reachable(lab, [each["metadata"]["name"] for each in wanted if each["kind"] == "Deployment"])
     converge.settled(lab)
     changed = [each for each in changes if each.action not in ("unchanged", "absent")]
     return Checkpoint(name, lab.namespace, changed, _mesh_wide(lab))
@@ -125,7 +129,7 @@ def _foreign(lab, wanted: list[dict]) -> list[dict]:
     """Everything in the namespace that the chapter does not start with: Istio's configuration, and the course's own workloads."""
     kept = {(each["kind"], each["metadata"]["name"]) for each in wanted}
     found = [each for kind in objects.istio_kinds(lab.client) for each in lab.client.list(kind, namespace=lab.namespace)]
-    for kind in (Deployment, Service, ServiceAccount, HorizontalPodAutoscaler, NetworkPolicy, Pod):
+    for kind in (Deployment, Service, ServiceAccount, HorizontalPodAutoscaler, NetworkPolicy, ReplicaSet, Pod):
         found += [each for each in lab.client.list(kind, namespace=lab.namespace) if (_ours(each) or _on_ours(each)) and not _owned(each)]
     documents = [objects.as_dict(each) for each in found]
     return [each for each in documents if (each["kind"], each["metadata"]["name"]) not in kept]
@@ -149,14 +153,17 @@ def _owned(each) -> bool:
     return bool(each.metadata.ownerReferences)  # it goes with its owner, and only with it
 
 
-def _exactly(lab, wanted: list[dict]) -> list[apply.Change]:
-    """Apply `wanted`; what still differs from a fresh one after that, since another hand has edited it, is made anew."""
-    leftovers = [each for each in wanted if _edited(lab, each)]
-    return [*apply.erase(lab, leftovers).changes, *apply.write(lab, wanted).changes]
+def _erase(lab, documents: list[dict]) -> tuple[list[apply.Change], leftovers.Leftovers]:
+    """Delete objects, and have end at once what Deployments among them would leave behind; return that as well."""
+    read = [found for each in documents if (found := objects.read(lab.client, each, lab.namespace))]
+    left = leftovers.of(lab, {each["metadata"]["uid"] for each in read})
+    changes = apply.erase(lab, documents, orphan=True).changes
+    leftovers.end(lab, left)
+    return changes, left
 
 
 def _edited(lab, document: dict) -> bool:
-    """Whether the object would still differ from a freshly made one after a server-side apply."""
+    """Whether the object would still differ from a freshly made one after a server-side apply, since another hand has edited it."""
     if objects.read(lab.client, document, lab.namespace) is None:
         return False
     merged = objects.write(lab.client, document, lab.namespace, dry_run=True)
@@ -174,7 +181,7 @@ def _substance(document: dict) -> dict:
 
 
 def _sidecars(lab, injection: bool) -> list[apply.Change]:
-    """Replace the pods of the chapter's Deployments that were made while injection was off (or on, where it should be off)."""
+    """Delete the pods of the chapter's Deployments that were made while injection was off (or on, where it should be off)."""
     wrong = [
         pod
         for pod in lab.client.list(Pod, namespace=lab.namespace)
@@ -183,8 +190,6 @@ def _sidecars(lab, injection: bool) -> list[apply.Change]:
     wrong = [pod for pod in wrong if not pod.metadata.deletionTimestamp and converge.has_proxy(pod) is (_refuses(pod) or not injection)]
     for pod in wrong:
         lab.client.delete(Pod, pod.metadata.name, namespace=lab.namespace)
-    if wrong:
-        rollout.complete(lab, [each.metadata.name for each in lab.client.list(Deployment, namespace=lab.namespace) if _ours(each)])
     return [apply.Change(f"Pod {pod.metadata.name}", "replaced") for pod in wrong]
 
 

@@ -11,7 +11,7 @@ from lightkube.core.exceptions import LoadResourceError
 from lightkube.core.resource import NamespacedResource
 from lightkube.generic_resource import get_generic_resource, load_in_cluster_generic_resources
 from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
-from lightkube.types import PatchType
+from lightkube.types import CascadeType, PatchType
 
 from lab_helpers.core.errors import ClusterError, ManifestError
 from lab_helpers.core.manifests import title
@@ -102,11 +102,13 @@ def write(client, document: dict, namespace: str, dry_run: bool = False) -> dict
     return as_dict(written)
 
 
-def remove(client, document: dict, namespace: str) -> bool:
-    """Ask for one object to be deleted; False if there was none."""
+def remove(client, document: dict, namespace: str, orphan: bool = False) -> bool:
+    """Ask for one object to be deleted; False if there was none. With `orphan`, what belongs to it stays."""
     resource = resource_of(client, document)
+    # A pod without an owner is mostly one that sleeps, and would sleep through its half minute of grace as well.
+    how = {"grace_period": 1} if document["kind"] == "Pod" else {"cascade": CascadeType.ORPHAN} if orphan else {}
     try:
-        client.delete(resource, document["metadata"]["name"], **_where(resource, document, namespace))
+        client.delete(resource, document["metadata"]["name"], **how, **_where(resource, document, namespace))
     except ApiError as error:
         if error.status.code == 404:
             return False

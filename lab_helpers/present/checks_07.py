@@ -75,7 +75,7 @@ def switched(lab, window) -> str:
     if found.empty:
         raise wrong("Jaeger has no trace of that window", "Were requests sent after the switch?")
     try:
-        old = traces.traces(lab, window, service="reviews", store="zipkin")
+        old = traces.traces(lab, window, service="details", store="zipkin")
     except LabError:  # no Zipkin at all is as good as an empty one
         old = found.iloc[:0]
     old = old[old["service"].str.startswith("client.")]

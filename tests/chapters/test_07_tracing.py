@@ -16,13 +16,13 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.lab
 def test_check_5_fails_before_the_switch_and_on_an_empty_window(lab):
     lab.checkpoint(STEM)
+    lab.restart("client")  # its open connections live by an earlier switch for 45 s, which is Istio's drain duration
     with lab.window() as window:
-        lab.observe("reviews", n=5)
+        lab.observe("details", n=5)
     fails("07.5", [lab, window], {}, "still sends its spans to Zipkin")
     lab.apply("07_tracing/03-jaeger.yaml")
     try:
-        # A connection between proxies that outlived an earlier switch may have told Jaeger of it; then Zipkin knows the rest.
-        fails("07.5", [lab, window], {}, r"Jaeger has no trace of that window|Zipkin has \d of client's traces")
+        fails("07.5", [lab, window], {}, "Jaeger has no trace of that window")
     finally:
         lab.delete("07_tracing/03-jaeger.yaml")
 
