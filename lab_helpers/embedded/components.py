@@ -133,7 +133,9 @@ def components(machine: Machine) -> list[Component]:
         Component("kube-scheduler", called("kube-scheduler", scheduler), _curl("https://127.0.0.1:10259/healthz", "-k")),
         Component("kubelet", called("kubelet", {"config": etc / "kubelet.yaml", "kubeconfig": etc / "kubelet.kubeconfig",
                                                "node-ip": machine.address, "hostname-override": machine.name,
-                                               "root-dir": state / "kubelet"}),
+                                               "root-dir": state / "kubelet",
+                                               # Twice as often as usual: an autoscaler waits for two looks at a pod.
+                                               "housekeeping-interval": "5s"}),
                   _curl("http://127.0.0.1:10248/healthz")),
         Component("kube-proxy", called("kube-proxy", {"config": etc / "kube-proxy.yaml", "hostname-override": machine.name}),
                   _curl("http://127.0.0.1:10256/livez")),
