@@ -98,11 +98,15 @@ def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> C
     edited, more = _erase(lab, [each for each in wanted if _edited(lab, each)])
     replaced = _sidecars(lab, injection)
     changes += [*foreign, *edited, *replaced, *apply.write(lab, wanted).changes]
+    late = _sidecars(lab, injection)  # the API server may have learned of the namespace's label after it made a pod
+    deployments = [each["metadata"]["name"] for each in wanted if each["kind"] == "Deployment"]
+    if late:
+        rollout.complete(lab, deployments)
     leftovers.gone(lab, left, more)
-    if replaced:
-        rollout.reachable(lab, [each["metadata"]["name"] for each in wanted if each["kind"] == "Deployment"])
+    if replaced or late:
+        rollout.reachable(lab, deployments)
     converge.settled(lab)
-    changed = [each for each in changes if each.action not in ("unchanged", "absent")]
+    changed = [each for each in (*changes, *late) if each.action not in ("unchanged", "absent")]
     return Checkpoint(name, lab.namespace, changed, _mesh_wide(lab))
 
 
