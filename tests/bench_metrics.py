@@ -27,7 +27,7 @@ def counted(namespace: str, service: str) -> int:
     """How many requests of the client to `service` its proxy has counted."""
     command = ("exec", "--namespace", namespace, "deploy/client", "--container", "istio-proxy", "--")
     stats = kubectl(*command, "curl", "--silent", "localhost:15090/stats/prometheus").splitlines()
-    ours = [line for line in stats if line.startswith("envoy_istio_requests_total{") and f'service_name="{service}"' in line]
+    ours = [line for line in stats if line.startswith("envoy_istio_requests_total{") and f'\\"name\\":\\"{service}\\"' in line]
     return sum(int(line.rsplit(" ", 1)[1]) for line in ours)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import yaml
 
 from lab_helpers.core.manifests import in_apply_order, in_delete_order, load, title
-from lab_helpers.mesh import converge, gateway, objects, rollout, wait
+from lab_helpers.mesh import channels, converge, gateway, objects, rollout, wait
 
 # What the API server and controllers fill in: never part of what a person wrote.
 BOOKKEEPING = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink", "namespace")
@@ -99,6 +99,7 @@ def load_for(lab, names: Iterable[str]) -> list[dict]:
     return [gateway.claiming(each, gateway.host(lab)) for each in read] if gateway.host(lab) else read
 
 
+@channels.kept()
 def erase(lab, documents: list[dict], command: str = "", orphan: bool = False) -> Outcome:
     """`delete` for objects at hand; with `orphan`, what belongs to them is left to the caller."""
     since, start, changes, gone = converge.before(lab), 0.0, [], []
@@ -120,6 +121,7 @@ def erase(lab, documents: list[dict], command: str = "", orphan: bool = False) -
     return Outcome(command, changes, *_followed(lab, since, start, [], [each for each in gone if _configures(each)]))
 
 
+@channels.kept()
 def write(lab, documents: list[dict], command: str = "") -> Outcome:
     """`apply` for objects at hand."""
     since, start, changes, written = converge.before(lab), 0.0, [], []

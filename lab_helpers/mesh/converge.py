@@ -57,6 +57,7 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
     end = time.monotonic() + deadline
     wait.until_none(lambda: _unknown(istiod.holds(lab), written, deleted), "istiod to take up the change", LOG, deadline, SOON)
     known, pushes = time.monotonic(), istiod.pushes(lab)
+    here = running(lab)  # while istiod still gathers changes: this takes as long as two looks
 
     def not_pushed() -> list[str]:
         now = istiod.pushes(lab)
@@ -64,15 +65,18 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
         return [] if begun else ["none has begun"]
 
     wait.until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1), SOON)
-    return settled(lab, max(end - time.monotonic(), 1))
+    return _settled(lab, max(end - time.monotonic(), 1), here, known)
 
 
 @channels.kept()
 def settled(lab, deadline: float = DEADLINE) -> int:
     """Wait until every running proxy is connected and has accepted all that istiod sent it; return their number."""
+    return _settled(lab, deadline, running(lab), time.monotonic())
+
+
+def _settled(lab, deadline: float, here: set[str], listed: float) -> int:
     last: dict[str, dict] = {}
-    here, still = running(lab), time.monotonic()
-    listed = still
+    still = time.monotonic()
 
     def late() -> list[str]:
         nonlocal last, still, here, listed

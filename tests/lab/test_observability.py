@@ -130,7 +130,7 @@ def test_two_thousand_requests_are_counted_exactly_by_version_and_code():
         counted = counts(chosen.format(side, pattern), "destination_version", "response_code") - before[side]
         assert counted == sent, f"reporter={side}"
     for metric in HTTP_METRICS:
-        # Envoy merges its histograms every five seconds.
+        # Envoy shows its histograms as of its last flush.
         promql = f"sum({metric}_count{{{chosen.format('source', client)}}})"
         wanted = sum((before["source"] + sent).values())
         wait_until(lambda p=promql, w=wanted: [r for r in query(p) if float(r["value"][1]) == w], f"{wanted} in {metric}", 20)
@@ -275,7 +275,8 @@ def test_what_an_application_claims_to_be_is_not_counted():
 
 def test_istiod_and_the_containers_are_measured_too():
     assert query("pilot_xds_pushes") and query("pilot_proxy_convergence_time_bucket")
-    proxies = f'container_memory_working_set_bytes{{namespace="{NAMESPACE}",container="istio-proxy"}}'
+    own = "|".join(pods(app) for app in ("client", "server", "mirror"))
+    proxies = f'container_memory_working_set_bytes{{pod=~"{own}",container="istio-proxy"}}'
     wait_until(lambda: len(query(proxies)) == 4, "the containers' memory", 40)
 
 

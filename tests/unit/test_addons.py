@@ -28,29 +28,67 @@ def relabelled(**labels: str) -> dict[str, str]:
     return {name: value for name, value in labels.items() if value}
 
 
-def test_the_two_strings_are_taken_apart():
-    found = relabelled(
-        __name__="envoy_istio_requests_total", source="client;shop;caller;r1;Kubernetes;front;v9",
-        destination="reviews-v3;shop;reviews;v3;Kubernetes"
-    )  # fmt: skip
-    assert found["__name__"] == "istio_requests_total"
+SERVICES = '[{"host":"reviews.shop.svc.cluster.local","name":"reviews","namespace":"shop"},{"host":"b","name":"b","namespace":"b"}]'
+FRONT = "spiffe://cluster.local/ns/shop/sa/front"
+
+
+def call(*fields: str, metric: str = "requests_total") -> dict[str, str]:
+    """The labels that Prometheus makes of the fields of the tag "call"."""
+    return relabelled(__name__=f"envoy_istio_{metric}", call="|".join(fields))
+
+
+def test_a_call_is_taken_apart():
+    reviews, client = "reviews-v3;shop;reviews;v3;Kubernetes", "client;shop;caller;r1;Kubernetes;front;v9"
+    found = call("source", FRONT, reviews, "spiffe://b", SERVICES, "UF,URX", "503", "", "[", client)
+    assert found["__name__"] == "istio_requests_total" and found["reporter"] == "source"
     own = {"workload": "client", "workload_namespace": "shop", "canonical_service": "caller", "canonical_revision": "r1"}
     assert {key: found[f"source_{key}"] for key in own} == own
     assert (found["source_app"], found["source_version"], found["source_cluster"]) == ("front", "v9", "Kubernetes")
     told = {"workload": "reviews-v3", "workload_namespace": "shop", "app": "reviews", "version": "v3", "cluster": "Kubernetes"}
     assert {key: found[f"destination_{key}"] for key in told} == told
-    assert "source" not in found and "destination" not in found
+    assert (found["source_principal"], found["destination_principal"]) == (FRONT, "spiffe://b")
+    asked = [found[f"destination_{key}"] for key in ("service", "service_name", "service_namespace")]
+    assert asked == ["reviews.shop.svc.cluster.local", "reviews", "shop"]
+    assert (found["response_flags"], found["response_code"], found["request_protocol"]) == ("UF,URX", "503", "http")
+    assert not set(found) & {"call", "source", "destination", "services", "outside", "grpc_response_status"}
+
+
+def test_what_leaves_the_mesh_is_named_by_its_host_and_cluster():
+    found = call("source", "-", "-", "-", "-", "-", "200", "", "example.com:80;PassthroughCluster", "a;b;c;d;e")
+    assert (found["destination_service"], found["destination_service_name"]) == ("example.com:80", "PassthroughCluster")
+    assert found["destination_service_namespace"] == found["destination_workload"] == "unknown"
+    assert call("source", "-", "-", "-", "-", "NR", "404", "", "any.host;-", "a;b;c;d;e")["destination_service"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("reporter", "principal", "code", "status", "security", "protocol"),
+    [
+        ("destination", FRONT, "200", "", "mutual_tls", "http"),
+        ("destination", "-", "200", "0", "none", "grpc"),
+        ("source", FRONT, "200", "14", "unknown", "grpc"),
+        ("destination", FRONT, "tcp", "", "mutual_tls", "tcp"),
+    ],
+)
+def test_security_and_protocol_follow_from_the_rest(reporter, principal, code, status, security, protocol):
+    found = call(reporter, principal, "-", "-", SERVICES, "-", code, status, "-", "-")
+    assert (found["connection_security_policy"], found["request_protocol"]) == (security, protocol)
+    assert found.get("response_code") == (None if code == "tcp" else code) and found.get("grpc_response_status", "") == status
 
 
 @pytest.mark.parametrize("nobody", ["", "-"])
 def test_who_is_not_known_is_unknown(nobody):
-    found = relabelled(__name__="envoy_istio_requests_total", source=nobody, destination=nobody, source_principal=nobody)
+    found = call("destination", *[nobody] * 9)
     unknown = {name for name, value in found.items() if value == "unknown"}
     assert {"source_workload", "source_version", "destination_app", "source_principal", "destination_service"} <= unknown
 
 
+def test_what_a_caller_claims_changes_no_other_label():
+    found = call("destination", "-", "a;b;c;d;e", "-", SERVICES, "-", "200", "", "-", "x|y|z;forged|200")
+    assert found["response_code"] == "200" and found["destination_workload"] == "a" and found["connection_security_policy"] == "none"
+
+
 def test_a_certificate_tells_the_namespace_of_a_tcp_client():
-    found = relabelled(__name__="envoy_istio_tcp_sent_bytes_total", source_principal="spiffe://cluster.local/ns/shop/sa/front")
+    found = call("destination", FRONT, "a;b;c;d;e", "-", SERVICES, "-", "tcp", "", "-", "-", metric="tcp_sent_bytes_total")
     assert found["source_workload_namespace"] == "shop" and found["source_workload"] == "unknown"
 
 
@@ -59,8 +97,8 @@ def test_other_metrics_stay_as_they_are(name):
     assert relabelled(__name__=name, pod="a") == {"__name__": name, "pod": "a"}
 
 
-def tags() -> dict[str, set[str]]:
-    """The tags of each statistic that a stats access logger in the overlay writes."""
+def formats() -> dict[str, set[str]]:
+    """How the one tag of each statistic is written that a stats access logger in the overlay counts."""
     [document] = yaml.safe_load_all((addons.OVERLAY / "metrics.yaml").read_text())
     loggers = [
         logger["typed_config"]
@@ -68,21 +106,21 @@ def tags() -> dict[str, set[str]]:
         for logger in patch["patch"]["value"].get("typed_config", {}).get("access_log", [])
     ]
     assert len(loggers) == 6, "HTTP and TCP, each at the receiver, the sender and the gateways"
-    return {
-        f"istio_{each['stat']['name']}": {tag["name"] for tag in each["stat"]["tags"]}
-        for logger in loggers
-        for each in [*logger["counters"], *logger.get("histograms", [])]
-    }
+    found: dict[str, set[str]] = {}
+    for each in [each for logger in loggers for each in [*logger["counters"], *logger.get("histograms", [])]]:
+        [tag] = each["stat"]["tags"]
+        assert tag["name"] == "call"
+        found.setdefault(f"istio_{each['stat']['name']}", set()).add(tag["value_format"])
+    return found
 
 
 def test_every_metric_of_the_books_table_is_written_with_every_label():
-    made = {rule["target_label"] for rule in RULES if "target_label" in rule and rule["source_labels"][0] in ("source", "destination")}
     labels = set(re.findall(r"^\| `([a-z_]+)` \|(?:[^|]*\|){5}$", TABLE, re.M))
     metrics = set(re.findall(r"`(istio_[a-z_]+)`", TABLE.split("## Where each label")[0]))
-    assert set(tags()) == metrics and len(labels) == 25
-    for metric, own in tags().items():
-        absent = {"response_code", "grpc_response_status"} if "_tcp_" in metric else set()
-        assert labels - absent == (own | made) - {"source", "destination"}
+    assert set(formats()) == metrics and len(labels) == 25
+    assert all(each.count("|") == 9 for written in formats().values() for each in written), "ten fields in each"
+    made = {rule["target_label"] for rule in RULES if "target_label" in rule} - {"__name__", "source", "destination", "services", "outside"}
+    assert made == labels
 
 
 def test_prometheus_scrapes_proxies_by_the_overlay_and_all_else_as_published():
