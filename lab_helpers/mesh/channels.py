@@ -52,8 +52,12 @@ def get(lab, namespace: str, pod: str, port: int, path: str) -> bytes:
         with connection as socket:
             status, body = _ask(socket, set(), path)
     elif key in kept:
-        with _told(where):
-            status, body = _ask(*kept[key], path)
+        try:
+            with _told(where):
+                status, body = _ask(*kept[key], path)
+        except MeshError:  # whoever listened may have been restarted since: ask over a new one
+            del kept[key]
+            return get(lab, namespace, pod, port, path)
     else:
         kept[key] = kept["stack"].enter_context(connection), set()
         with _told(where):

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from lightkube.config.kubeconfig import KubeConfig
 from lightkube.config.models import Cluster, User
 
 from lab_helpers.core.errors import ClusterError, CommandError, MeshError, TrafficError
-from lab_helpers.mesh import apply, commands, converge, envoy, gateway, istiod, observe, wait
+from lab_helpers.mesh import apply, channels, commands, converge, envoy, gateway, istiod, observe, wait
 from lab_helpers.mesh.lab import Lab
 
 
@@ -166,3 +167,29 @@ def test_an_api_server_that_is_gone_is_named_whatever_was_asked(tmp_path, use):
         config = KubeConfig.from_one(cluster=cluster, user=User(token="t")).get()
         with pytest.raises(ClusterError, match="(?s)the API server did not answer.*meshlab status"):
             use(Lab(config, tmp_path, "default"))
+
+
+def test_a_kept_connection_that_broke_is_opened_anew(monkeypatch):
+    opened, broken = [], set()
+
+    @contextmanager
+    def connection(*_):
+        opened.append(len(opened))
+        yield opened[-1]
+
+    def ask(number, *_):
+        if number in broken:
+            raise ConnectionResetError("broken pipe")
+        return 200, b"answer"
+
+    monkeypatch.setattr(channels, "_connection", connection)
+    monkeypatch.setattr(channels, "_ask", ask)
+    question = (SimpleNamespace(context="c"), "ns", "pod", 1, "/")
+    with channels.kept():
+        assert channels.get(*question) == channels.get(*question) == b"answer" and opened == [0]
+        broken.add(0)
+        assert channels.get(*question) == b"answer" and opened == [0, 1]
+        broken.update((1, 2))
+        with pytest.raises(MeshError, match="broken pipe"):
+            channels.get(*question)
+        assert opened == [0, 1, 2], "once, not until it works"
