@@ -205,6 +205,24 @@ def test_tcp_connections_and_bytes_are_counted_exactly_on_both_sides():
     assert grown[metrics[3], "source"] == grown[metrics[3], "destination"] > 40 * 100
 
 
+def test_what_no_service_stands_for_is_counted_by_its_host_and_no_service_by_the_way_its_host_is_spelled():
+    client, labels = pods("client"), ("destination_service", "destination_service_name", "destination_service_namespace")
+    scraped()
+    before = counts(f'reporter="source",pod=~"{client}"', *labels)
+    call("http://server/", 3, "--header", "Host: elsewhere.example")
+    spelled = ("server", f"server.{NAMESPACE}", f"server.{NAMESPACE}.svc.cluster.local:80")
+    for host in spelled:
+        call(f"http://{host}/", 2)
+    scraped()
+    service = (f"server.{NAMESPACE}.svc.cluster.local", "server", NAMESPACE)
+    grown = counts(f'reporter="source",pod=~"{client}"', *labels) - before
+    assert grown == {("elsewhere.example", "PassthroughCluster", "unknown"): 3, service: 2 * len(spelled)}
+    command = ("exec", "--namespace", NAMESPACE, "deploy/client", "--container", "istio-proxy", "--")
+    stats = kubectl(*command, "curl", "--silent", "localhost:15090/stats/prometheus").splitlines()
+    to_server = [line for line in stats if line.startswith("envoy_istio_requests_total{") and "|200|" in line and "server-v1;" in line]
+    assert len([line for line in to_server if "|200||" in line]) == 1, "one series, however the host was spelled"
+
+
 def routed(http: dict) -> dict:
     spec = {"hosts": ["server"], "http": [http]}
     metadata = {"name": "server", "namespace": NAMESPACE}
