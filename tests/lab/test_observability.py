@@ -219,8 +219,8 @@ def test_what_no_service_stands_for_is_counted_by_its_host_and_no_service_by_the
     assert grown == {("elsewhere.example", "PassthroughCluster", "unknown"): 3, service: 2 * len(spelled)}
     command = ("exec", "--namespace", NAMESPACE, "deploy/client", "--container", "istio-proxy", "--")
     stats = kubectl(*command, "curl", "--silent", "localhost:15090/stats/prometheus").splitlines()
-    to_server = [line for line in stats if line.startswith("envoy_istio_requests_total{") and "|200|" in line and "server-v1;" in line]
-    assert len([line for line in to_server if "|200||" in line]) == 1, "one series, however the host was spelled"
+    series = [line for line in stats if line.startswith("envoy_istio_requests_total{") and "|200||" in line and "server-v1;" in line]
+    assert len(series) == 1, "one series, however the host was spelled"
 
 
 def routed(http: dict) -> dict:
