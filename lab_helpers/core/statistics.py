@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+import scipy  # its parts load when they are first used: stats takes seconds, and most chapters do without
 
 from lab_helpers.core.errors import LabError
 
@@ -134,8 +134,8 @@ def goodness_of_fit(counts: Mapping[str, int], expected: Mapping[str, float], al
         n,
         statistic,
         degrees,
-        float(stats.chi2.sf(statistic, degrees)),
-        float(stats.chi2.cdf(statistic, degrees)),
+        float(scipy.stats.chi2.sf(statistic, degrees)),
+        float(scipy.stats.chi2.cdf(statistic, degrees)),
         alpha,
     )
 
@@ -145,7 +145,7 @@ def power(n: int, expected: Mapping[str, float], actual: Mapping[str, float], al
     supposed, true = _shares(expected), _shares(actual)
     effect = sum((true.get(name, 0) - share) ** 2 / share for name, share in supposed.items() if share > 0)
     degrees = sum(share > 0 for share in supposed.values()) - 1
-    return float(stats.ncx2.sf(stats.chi2.isf(alpha, degrees), degrees, n * effect)) if effect else alpha
+    return float(scipy.stats.ncx2.sf(scipy.stats.chi2.isf(alpha, degrees), degrees, n * effect)) if effect else alpha
 
 
 def required_n(expected: Mapping[str, float], actual: Mapping[str, float], alpha: float = ALPHA, wanted_power: float = 0.99) -> int:
@@ -161,7 +161,7 @@ def required_n(expected: Mapping[str, float], actual: Mapping[str, float], alpha
     upper = 8
     while power(upper, expected, actual, alpha) < wanted_power:
         upper *= 2
-    return int(np.ceil(optimize.brentq(lambda n: power(n, expected, actual, alpha) - wanted_power, 1, upper)))
+    return int(np.ceil(scipy.optimize.brentq(lambda n: power(n, expected, actual, alpha) - wanted_power, 1, upper)))
 
 
 def within_points(counts: Mapping[str, int], expected: Mapping[str, float], points: float) -> bool:
@@ -203,7 +203,7 @@ def rate_interval(hits: int, n: int, confidence: float = 0.99) -> tuple[float, f
             f"{hits} of {n} is not a rate.",
             "Count some requests first." if n <= 0 else "Hits lie between 0 and the number of requests.",
         )
-    interval = stats.binomtest(int(hits), int(n)).proportion_ci(confidence, method="exact")
+    interval = scipy.stats.binomtest(int(hits), int(n)).proportion_ci(confidence, method="exact")
     return float(interval.low), float(interval.high)
 
 
@@ -222,7 +222,7 @@ def quantile_interval(
         raise LabError(f"{quantile} is not a quantile.", "Give a number between 0 and 1, such as 0.95.")
     if len(values) < needed:
         raise LabError(f"{len(values)} values are too few for the {quantile:g} quantile.", f"Measure at least {needed}.")
-    result = stats.bootstrap(
+    result = scipy.stats.bootstrap(
         (np.asarray(values, float),), lambda sample, axis: np.quantile(sample, quantile, axis=axis), confidence_level=confidence,
         n_resamples=resamples, method="percentile", rng=np.random.default_rng(seed), vectorized=True, batch=200,
     )  # fmt: skip

@@ -43,15 +43,6 @@ def rule(lab, *manifests):
     lab.restart("ratings-v1")
 
 
-def test_the_checkpoint_takes_the_proxies_away_and_the_next_one_brings_them_back(meshed):
-    meshed.checkpoint(STEM)
-    assert meshed.identities()["identity"].eq("").all()
-    assert "istio-injection" not in meshed.run(f"kubectl get namespace {meshed.namespace} -o json").stdout
-    checkpoint.reach(meshed, "Bookinfo", checkpoint.STARTS[STEM])
-    with_proxy = meshed.identities().query("identity != ''")["service account"]
-    assert set(with_proxy) == {"client", *(f"bookinfo-{each}" for each in ("productpage", "details", "reviews", "ratings"))}
-
-
 def test_without_a_mesh_checks_1_to_4_pass_and_fail_on_wrong_answers(unmeshed):
     lab = unmeshed
     check("01.1", lab)
@@ -78,6 +69,30 @@ def test_without_a_mesh_checks_1_to_4_pass_and_fail_on_wrong_answers(unmeshed):
     lab.run("kubectl scale deployment ratings-v1 --replicas=0")
     lab.run("kubectl wait --for=delete pod -l app=ratings --timeout=60s")
     fails("01.1", lab, sentence="got (0|503) for GET /ratings/0")
+
+
+def test_whoever_asks_wrongly_is_told(unmeshed):
+    for callers, requests, sentence in (
+        (["ghost"], ["GET /"], "no ready pod 'ghost'"),
+        (["client"], ["/ratings/0"], "'/ratings/0' is not a request"),
+        (["client"], ["GET ratings"], "'GET ratings' is not a request"),
+    ):
+        with pytest.raises(TrafficError, match=sentence):
+            unmeshed.attempts(callers, requests)
+    with pytest.raises(TrafficError, match="Nobody eavesdrops"):
+        unmeshed.overhear(LOGIN)
+    with pytest.raises(ManifestError, match="eavesdroper"):
+        unmeshed.apply(f"{STEM}/02-eavesdroper.yaml")
+
+
+def test_the_eavesdropper_hears_what_the_lab_s_pods_say_and_in_order(unmeshed):
+    unmeshed.apply(f"{STEM}/02-eavesdropper.yaml")
+    lines = [f"kubectl exec deploy/plain-client -- curl -s http://details:9080/details/{number}" for number in range(5)]
+    heard = unmeshed.overhear(*lines)
+    asked = heard[heard["text"].str.startswith("GET")]
+    assert [text.split()[1] for text in asked["text"]] == [f"/details/{number}" for number in range(5)]
+    assert set(asked["source"]) == {"plain-client-v1"} and set(asked["destination"]) == {"details"}
+    assert isinstance(heard, pd.DataFrame) and heard["legible"].all()
 
 
 def test_with_a_mesh_checks_1_and_4_to_6_fail_until_the_rules_are_right(meshed, tmp_path):
@@ -109,25 +124,10 @@ def test_with_a_mesh_checks_1_and_4_to_6_fail_until_the_rules_are_right(meshed, 
     check("01.6", lab)
 
 
-def test_whoever_asks_wrongly_is_told(unmeshed):
-    for callers, requests, sentence in (
-        (["ghost"], ["GET /"], "no ready pod 'ghost'"),
-        (["client"], ["/ratings/0"], "'/ratings/0' is not a request"),
-        (["client"], ["GET ratings"], "'GET ratings' is not a request"),
-    ):
-        with pytest.raises(TrafficError, match=sentence):
-            unmeshed.attempts(callers, requests)
-    with pytest.raises(TrafficError, match="Nobody eavesdrops"):
-        unmeshed.overhear(LOGIN)
-    with pytest.raises(ManifestError, match="eavesdroper"):
-        unmeshed.apply(f"{STEM}/02-eavesdroper.yaml")
-
-
-def test_the_eavesdropper_hears_what_the_lab_s_pods_say_and_in_order(unmeshed):
-    unmeshed.apply(f"{STEM}/02-eavesdropper.yaml")
-    lines = [f"kubectl exec deploy/plain-client -- curl -s http://details:9080/details/{number}" for number in range(5)]
-    heard = unmeshed.overhear(*lines)
-    asked = heard[heard["text"].str.startswith("GET")]
-    assert [text.split()[1] for text in asked["text"]] == [f"/details/{number}" for number in range(5)]
-    assert set(asked["source"]) == {"plain-client-v1"} and set(asked["destination"]) == {"details"}
-    assert isinstance(heard, pd.DataFrame) and heard["legible"].all()
+def test_the_checkpoint_takes_the_proxies_away_and_the_next_one_brings_them_back(meshed):
+    meshed.checkpoint(STEM)
+    assert meshed.identities()["identity"].eq("").all()
+    assert "istio-injection" not in meshed.run(f"kubectl get namespace {meshed.namespace} -o json").stdout
+    checkpoint.reach(meshed, "Bookinfo", checkpoint.STARTS[STEM])
+    with_proxy = meshed.identities().query("identity != ''")["service account"]
+    assert set(with_proxy) == {"client", *(f"bookinfo-{each}" for each in ("productpage", "details", "reviews", "ratings"))}

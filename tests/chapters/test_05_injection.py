@@ -89,14 +89,12 @@ def test_check_5_fails_before_the_label_before_new_pods_and_on_a_sidecar_that_is
     fails("05.5", unmeshed, sentence="ratings-v1 has its sidecar written out")
 
 
-def test_check_6_fails_on_each_wrong_number(meshed):
+def test_check_6_fails_on_each_wrong_number_and_rules_that_are_nowhere_are_missed(meshed, monkeypatch):
     rules = injection.redirection(meshed, "ratings-v1")
     right = {"outbound": 15001, "inbound": 15006, "exempt": 1337}
     for name, wrong in {"outbound": 15006, "inbound": 15001, "exempt": 0}.items():
         fails("05.6", rules, answer={**right, name: wrong}, sentence=f"{name} is not {wrong}")
 
-
-def test_rules_that_are_nowhere_are_missed(meshed, monkeypatch):
     monkeypatch.setattr(injection.commands, "run", lambda *_: Output("kubectl logs", "nothing of the kind\n"))
     with pytest.raises(MeshError, match="tells of no rules"):
         injection.redirection(meshed, "ratings-v1")

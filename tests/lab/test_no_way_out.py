@@ -37,6 +37,7 @@ def pod():
     kubectl(*run, "--command", "--", "sleep", "infinity")
     kubectl("wait", "--namespace", "way-out", "--for=condition=Ready", "pod/out", "--timeout=60s")
     yield in_pod
+    kubectl("delete", "pod", "out", "--namespace", "way-out", "--now")  # `sleep` does not end by itself, and has 30 s for it
     kubectl("delete", "namespace", "way-out", "--timeout=60s")
 
 
