@@ -17,7 +17,7 @@ from lightkube.resources.core_v1 import Namespace, Pod, Service, ServiceAccount
 from lightkube.resources.networking_v1 import NetworkPolicy
 
 from lab_helpers.core.manifests import chapter_manifests, title
-from lab_helpers.mesh import apply, converge, installation, istiod, leftovers, objects, rollout
+from lab_helpers.mesh import apply, converge, installation, istiod, leftovers, objects, rollout, wait
 
 CLIENT = ("shared/client.yaml",)
 BOOKINFO = tuple(f"04_bookinfo/{name}.yaml" for name in ("01-productpage", "02-gateway", "03-details", "04-reviews", "05-ratings"))
@@ -38,6 +38,7 @@ LABELS = {"istio-injection": "enabled"}
 # Labels that would have another mesh mode, or another revision, take the namespace over.
 FOREIGN_LABELS = ("istio.io/rev", "istio.io/dataplane-mode", "istio.io/use-waypoint")
 MESH_WIDE = ("PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication", "Sidecar")
+ENDED = 60.0  # seconds for a pod to end; the kubelet gives it 30
 APPS = ("productpage", "details", "reviews", "ratings")
 
 
@@ -103,6 +104,13 @@ def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> C
     if late:
         rollout.complete(lab, deployments)
     leftovers.gone(lab, left, more)
+    wait.until_none(
+        lambda: [f"{pod.metadata.name} is still there" for pod in _wrong(lab, injection)],
+        "pods to end whose sidecar should not be there, or is missing",
+        "See why: kubectl describe pod NAME.",
+        ENDED,
+        every=0.1,
+    )
     if replaced or late:
         rollout.reachable(lab, deployments)
     converge.settled(lab)
@@ -184,16 +192,21 @@ def _substance(document: dict) -> dict:
     return {"spec": spec, "labels": document["metadata"].get("labels")}
 
 
-def _sidecars(lab, injection: bool) -> list[apply.Change]:
-    """Delete the pods of the chapter's Deployments that were made while injection was off (or on, where it should be off)."""
-    wrong = [
+def _wrong(lab, injection: bool) -> list[Pod]:
+    """The pods of the chapter's Deployments that were made while injection was off (or on, where it should be off)."""
+    ours = [
         pod
         for pod in lab.client.list(Pod, namespace=lab.namespace)
         if _ours(pod) or (pod.metadata.labels or {}).get("app") in ("client", "plain-client")
     ]
-    wrong = [pod for pod in wrong if not pod.metadata.deletionTimestamp and converge.has_proxy(pod) is (_refuses(pod) or not injection)]
+    return [pod for pod in ours if converge.has_proxy(pod) is (_refuses(pod) or not injection)]
+
+
+def _sidecars(lab, injection: bool) -> list[apply.Change]:
+    """Delete what is `_wrong` and not yet on its way out; their ReplicaSets make others."""
+    wrong = [pod for pod in _wrong(lab, injection) if not pod.metadata.deletionTimestamp]
     for pod in wrong:
-        lab.client.delete(Pod, pod.metadata.name, namespace=lab.namespace)
+        lab.client.delete(Pod, pod.metadata.name, namespace=lab.namespace, grace_period=1)
     return [apply.Change(f"Pod {pod.metadata.name}", "replaced") for pod in wrong]
 
 

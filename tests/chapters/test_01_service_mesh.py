@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lab_helpers.core.errors import CheckError, ManifestError, TrafficError
+from lab_helpers.core.errors import CheckError, ManifestError, MeshError, TrafficError
 from lab_helpers.mesh import checkpoint
 from lab_helpers.present.checks import check
 
@@ -124,7 +124,15 @@ def test_with_a_mesh_checks_1_and_4_to_6_fail_until_the_rules_are_right(meshed, 
     check("01.6", lab)
 
 
-def test_the_checkpoint_takes_the_proxies_away_and_the_next_one_brings_them_back(meshed):
+def test_the_checkpoint_takes_the_proxies_away_to_the_last_and_the_next_one_brings_them_back(meshed, monkeypatch):
+    [slow] = meshed.run("kubectl get pods -l app=ratings -o name").stdout.split()
+    meshed.run(f"""kubectl patch {slow} -p '{{"metadata": {{"finalizers": ["course.test/slow"]}}}}'""")
+    monkeypatch.setattr(checkpoint, "ENDED", 3)
+    try:
+        with pytest.raises(MeshError, match=f"{slow.removeprefix('pod/')} is still there"):
+            meshed.checkpoint(STEM)
+    finally:
+        meshed.run(f"""kubectl patch {slow} -p '{{"metadata": {{"finalizers": null}}}}'""")
     meshed.checkpoint(STEM)
     assert meshed.identities()["identity"].eq("").all()
     assert "istio-injection" not in meshed.run(f"kubectl get namespace {meshed.namespace} -o json").stdout

@@ -23,7 +23,9 @@ def fails(number, state, answers, sentence):
 @pytest.mark.lab
 def test_check_6_fails_on_every_wrong_query_and_passes_on_a_right_one(lab):
     lab.checkpoint(STEM)
+    fails("08.6", [lab, "vector(0)", SimpleNamespace(known=0)], {}, "Prometheus knew of no failing calls")
     lab.apply("08_metrics/01-some-fail.yaml")
+    assert set(lab.observe("reviews", n=100)["status"]) == {200, 503}  # of a counter that begins within the window, rate() knows nothing
     with lab.window() as window:
         lab.observe("reviews", n=200)
     lab.delete("08_metrics/01-some-fail.yaml")
