@@ -12,8 +12,7 @@ from tests import wreckage
 pytestmark = pytest.mark.lab
 
 
-# What can be in ruins before 03 is Istio: that chapter runs in test_03_install.py, once.
-@pytest.mark.parametrize("stem", [stem for stem in site.chapters() if stem != "03_install"])
+@pytest.mark.parametrize("stem", site.chapters())
 def test_a_chapter_runs_from_a_wreck_and_does_what_its_record_says(stem, lab, run_chapter, differences):
     """Each chapter's wreck is the same in every run; `make soak` draws others."""
     done = wreckage.wreck(lab, random.Random(stem))
