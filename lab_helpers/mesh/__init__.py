@@ -1,1 +1,0 @@
-"""Everything that talks to a cluster: its API, its proxies, its traffic. Draws nothing."""
