@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from .core.errors import LabError
+from lab_helpers.core.errors import LabError
 
 out = Console(highlight=False)
 
@@ -39,8 +39,8 @@ def main():
               help="With --context: an IstioOperator file on top of the demo profile, for what your platform asks for.")  # fmt: skip
 def up(only, rebuild, context, overlay):
     """Bring the lab up, or repair it."""
-    from .embedded import elsewhere, lab
-    from .embedded.progress import Report
+    from lab_helpers.node import elsewhere, lifecycle as lab
+    from lab_helpers.node.progress import Report
 
     if context and (only or rebuild):
         raise click.UsageError("--only and --rebuild are about the embedded lab; --context names another cluster.")
@@ -55,8 +55,8 @@ def up(only, rebuild, context, overlay):
 @main.command()
 def down():
     """Take the lab down; nothing of it is left but the caches."""
-    from .embedded import lab
-    from .embedded.progress import Report
+    from lab_helpers.node import lifecycle as lab
+    from lab_helpers.node.progress import Report
 
     with Report() as report:
         lab.down(report)
@@ -66,7 +66,7 @@ def down():
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def status(as_json):
     """Say how the lab is; exit code 1 when something is wrong."""
-    from .embedded import lab
+    from lab_helpers.node import lifecycle as lab
 
     state = lab.status()
     if as_json:
@@ -88,7 +88,7 @@ def status(as_json):
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def doctor(as_json):
     """Look beforehand at everything that could stop `up`; exit code 1 if anything would."""
-    from .embedded import lab
+    from lab_helpers.node import lifecycle as lab
 
     checks = lab.doctor()
     if as_json:
@@ -107,8 +107,8 @@ def doctor(as_json):
 @click.option("--context", metavar="NAME", help="On the cluster of this context of your kubeconfig instead of the embedded lab.")
 def addons(name, context):
     """Install one of Istio's add-ons, wait until it serves, and say how to open it."""
-    from .embedded import elsewhere, lab
-    from .embedded.progress import Report
+    from lab_helpers.node import elsewhere, lifecycle as lab
+    from lab_helpers.node.progress import Report
 
     with Report() as report:
         address = elsewhere.add(report, name, context) if context else lab.add(report, name)
@@ -118,8 +118,8 @@ def addons(name, context):
 @main.command()
 def kubeconfig():
     """Print the path of the lab's kubeconfig: export KUBECONFIG=$(meshlab kubeconfig)."""
-    from .core.errors import ClusterError
-    from .embedded import paths
+    from lab_helpers.core.errors import ClusterError
+    from lab_helpers.core import paths
 
     if not paths.KUBECONFIG.exists():
         raise ClusterError("The embedded lab is not up, so there is no kubeconfig.", "Start it with `meshlab up`.")
@@ -133,7 +133,7 @@ def logs(component, lines):
     """Print the last lines of a component's log, or of a build's."""
     from collections import deque
 
-    from .embedded import lab
+    from lab_helpers.node import lifecycle as lab
 
     with lab.log_file(component).open(errors="replace") as file:
         click.echo("".join(deque(file, maxlen=lines)), nl=False)
@@ -143,8 +143,8 @@ def logs(component, lines):
 @click.argument("chapter")
 def run(chapter):
     """Bring the lab to the start of CHAPTER (NN_slug) and execute it."""
-    from . import course
-    from .embedded.progress import Report
+    from lab_helpers.course import run as course
+    from lab_helpers.node.progress import Report
 
     with Report() as report, report.step(f"chapter {chapter}"):
         target, seconds = course.run(chapter)
@@ -154,8 +154,8 @@ def run(chapter):
 @main.command("course")
 def whole_course():
     """Execute every chapter on the live mesh and build the site from that run."""
-    from . import course
-    from .embedded.progress import Report
+    from lab_helpers.course import run as course
+    from lab_helpers.node.progress import Report
 
     with Report() as report:
         seconds = course.run_all(report)
@@ -172,7 +172,7 @@ def whole_course():
 @main.command()
 def site():
     """Build the site from the committed notebooks."""
-    from . import course
+    from lab_helpers.course import run as course
 
     out.print(f"The book: file://{course.build_site()}")
 
@@ -180,6 +180,6 @@ def site():
 @main.command()
 def record():
     """Put the outputs of the last run into the committed notebooks."""
-    from . import course
+    from lab_helpers.course import run as course
 
     out.print(f"Recorded: {', '.join(course.record())}")

@@ -9,10 +9,10 @@ import time
 import httpx
 import numpy as np
 
-from lab_helpers import course
+from lab_helpers.course import run as course
 from lab_helpers.core.statistics import failure_rate, goodness_of_fit, quantile_interval, required_n, within_points
-from lab_helpers.embedded import paths
-from lab_helpers.mesh.connect import connect
+from lab_helpers.core import paths
+from lab_helpers.lab.connect import connect
 from tests.live import kubectl, meshlab
 
 ROUNDS = 3

@@ -12,9 +12,9 @@ import numpy as np
 import yaml
 
 from lab_helpers.core import statistics
-from lab_helpers.embedded import addons
-from lab_helpers.mesh import checkpoint
-from lab_helpers.mesh.connect import connect
+from lab_helpers.node.install import addon_manifests as addons
+from lab_helpers.lab import checkpoint
+from lab_helpers.lab.connect import connect
 from tests.live import kubectl
 
 NAMESPACES = ("bench-one", "bench-two")

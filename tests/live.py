@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lab_helpers.embedded import machine, paths
-from lab_helpers.embedded.lab import MACHINE
+from lab_helpers.node import machine
+from lab_helpers.core import paths
+from lab_helpers.node.lifecycle import MACHINE
 
 MESHLAB = Path(sys.executable).with_name("meshlab")
 KUBECTL = (paths.BIN / "kubectl", "--kubeconfig", paths.KUBECONFIG)

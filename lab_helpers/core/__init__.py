@@ -1,1 +1,1 @@
-"""Pure functions and values: no cluster, no network, no files written."""
+"""Values and pure functions: errors, manifests, statistics, paths, waiting. No cluster, no network, nothing drawn."""

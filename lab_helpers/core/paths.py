@@ -1,4 +1,4 @@
-"""Where the embedded lab keeps things, and whose they are."""
+"""Where the course and the embedded lab keep things, and whose they are."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import os
 import pwd
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]  # of the clone: notebooks, manifests, book
+# What Istio has to be told so that it drives the embedded lab's stock Envoy.
+OVERLAY = ROOT / "lab_helpers" / "node" / "install" / "overlay" / "istio.yaml"
+
 # Under sudo the caches and the kubeconfig belong to whoever typed the command, not to root.
 USER = pwd.getpwuid(int(os.environ.get("SUDO_UID", os.getuid())))
 HOME = Path(os.environ["HOME"]) if "SUDO_UID" not in os.environ and "HOME" in os.environ else Path(USER.pw_dir)
 
 CACHE = HOME / ".cache" / "meshlab"
-BIN = CACHE / "bin"
+BIN = CACHE / "bin"  # kubectl and istioctl of the lab's versions
 KUBECONFIG = HOME / ".kube" / "meshlab"
-OVERLAY = Path(__file__).parent / "overlay" / "istio.yaml"  # what Istio has to be told so that it drives stock Envoy
 
 # Short, because a Unix socket's path may not be longer than 107 bytes.
 STATE = Path("/var/lib/meshlab")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .errors import LabError, MeshError
+from lab_helpers.core.errors import LabError, MeshError
 
 Result = TypeVar("Result")
 
@@ -48,3 +48,29 @@ def wait_until(
             raise error(f"After {seconds:g} s still waiting for {what}{': ' + seen if seen else '.'}", do)
         time.sleep(every)
     return result
+
+
+def wait_until_none(
+    late: Callable[[], list[str]], what: str, do: str, seconds: float, every: float = 0.02, error: type[LabError] = MeshError
+) -> None:
+    """Wait until `late` names nobody: `wait_until` for many things at once.
+
+    Parameters
+    ----------
+    late : callable
+        Returns what is not yet as it should be, in a few words each.
+    what, do, seconds, every, error
+        As for `wait_until`.
+
+    Raises
+    ------
+    LabError
+        At the deadline, naming all that `late` named last.
+    """
+    laggards: list[str] = []
+
+    def nobody() -> bool:
+        laggards[:] = late()
+        return not laggards
+
+    wait_until(nobody, what, seconds, every, lambda: "; ".join(laggards) + ".", error, do)

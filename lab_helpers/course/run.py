@@ -13,10 +13,10 @@ import papermill
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import default
 
-from lab_helpers import site
+from lab_helpers.course import site
 from lab_helpers.core.errors import LabError
-from lab_helpers.mesh.connect import connect
-from lab_helpers.present.record import normalise
+from lab_helpers.lab.connect import connect
+from lab_helpers.course.record import normalise
 
 ROOT = site.ROOT
 NOTEBOOKS = ROOT / "notebooks"
@@ -104,7 +104,7 @@ def build_site(notebooks: Path = NOTEBOOKS, runs: Path | None = None) -> Path:
 
 def images_table() -> str:
     """Return, as Markdown, every image of the embedded lab: its name, what it is made from, how it differs from the official one."""
-    from lab_helpers.embedded.images import descriptions
+    from lab_helpers.node.build.images import descriptions
 
     rows = [f"| `{name}` | {source} | {differs} |" for name, source, differs in descriptions()]
     return "\n".join(["| image | made from | how it differs |", "|---|---|---|", *rows])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from lightkube.resources.core_v1 import Pod
-
 from lab_helpers.core.errors import MeshError
-from lab_helpers.mesh import channels, istiod, wait
+from lab_helpers.core.wait import wait_until_none
+from lab_helpers.kube import channels
+from lab_helpers.istio import istiod
 
 DEADLINE = 30.0
 # istiod gathers changes for PILOT_DEBOUNCE_AFTER (0.1 s) of quiet before it pushes. A push that was seen to begin before
@@ -55,23 +55,23 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
         Names the objects that istiod does not know or the proxies that lag, or passes on why a proxy refused.
     """
     end = time.monotonic() + deadline
-    wait.until_none(lambda: _unknown(istiod.holds(lab), written, deleted), "istiod to take up the change", LOG, deadline, SOON)
+    wait_until_none(lambda: _unknown(istiod.holds(lab), written, deleted), "istiod to take up the change", LOG, deadline, SOON)
     known, pushes = time.monotonic(), istiod.pushes(lab)
-    here = running(lab)  # while istiod still gathers changes: this takes as long as two looks
+    here = proxies.meshed(lab)  # while istiod still gathers changes: this takes as long as two looks
 
     def not_pushed() -> list[str]:
         now = istiod.pushes(lab)
         begun = now > pushes or (now > since.pushes and time.monotonic() - known > DEBOUNCE)
         return [] if begun else ["none has begun"]
 
-    wait.until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1), SOON)
+    wait_until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1), SOON)
     return _settled(lab, max(end - time.monotonic(), 1), here, known)
 
 
 @channels.kept()
 def settled(lab, deadline: float = DEADLINE) -> int:
     """Wait until every running proxy is connected and has accepted all that istiod sent it; return their number."""
-    return _settled(lab, deadline, running(lab), time.monotonic())
+    return _settled(lab, deadline, proxies.meshed(lab), time.monotonic())
 
 
 def _settled(lab, deadline: float, here: set[str], listed: float) -> int:
@@ -80,48 +80,22 @@ def _settled(lab, deadline: float, here: set[str], listed: float) -> int:
 
     def late() -> list[str]:
         nonlocal last, still, here, listed
-        proxies = istiod.proxies(lab)
+        connected = istiod.proxies(lab)
         if time.monotonic() - listed > DEBOUNCE:  # pods come and go, and whoever is on its way out need not follow
-            here, listed = running(lab), time.monotonic()
-        refused = [f"{each} refused {kind}: {why}" for each in proxies for kind, why in each.errors.items()]
+            here, listed = proxies.meshed(lab), time.monotonic()
+        refused = [f"{each} refused {kind}: {why}" for each in connected for kind, why in each.errors.items()]
         if refused and time.monotonic() - still > DEBOUNCE:  # what corrects it is not on its way either
             raise MeshError(f"A proxy did not take the configuration: {'; '.join(refused)}", "Undo the last change, or correct it.")
-        sent = {str(each): each.sent for each in proxies}
+        sent = {str(each): each.sent for each in connected}
         moving, last = sent != last, sent
         still = time.monotonic() if moving else still
-        behind = [each for each in proxies if each.behind and str(each) in here]
+        behind = [each for each in connected if each.behind and str(each) in here]
         if refused or behind or moving:
             return refused + [f"{each} lacks {', '.join(each.behind)}" for each in behind] or ["istiod is still sending"]
         return [f"{name} is not connected to istiod" for name in sorted(here - set(sent))]
 
-    wait.until_none(late, "proxies to run the configuration", "See istioctl proxy-status, and the logs of the pods named.", deadline, SOON)
+    wait_until_none(late, "proxies to run the configuration", "See istioctl proxy-status, and the logs of the pods named.", deadline, SOON)
     return len(last)
-
-
-def running(lab, namespace: str = "*") -> set[str]:
-    """Names (``pod.namespace``) of the ready pods that have a proxy and are not on their way out."""
-    return {
-        f"{pod.metadata.name}.{pod.metadata.namespace}"
-        for pod in lab.client.list(Pod, namespace=namespace)
-        if has_proxy(pod) and ready(pod)
-    }
-
-
-def ready(pod: Pod) -> bool:
-    """Whether `pod` is ready and not on its way out."""
-    says_so = any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or [])
-    return says_so and not pod.metadata.deletionTimestamp
-
-
-def ready_pod(lab, app: str) -> Pod | None:
-    """One ready pod of the lab's namespace that is labelled ``app=APP``; None if there is none."""
-    return next((pod for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": app}) if ready(pod)), None)
-
-
-def has_proxy(pod: Pod) -> bool:
-    """Whether `pod` was made with an Istio proxy: a sidecar of either kind, or a gateway's own."""
-    containers = [*pod.spec.containers, *(pod.spec.initContainers or [])]
-    return any(container.name == "istio-proxy" for container in containers)
 
 
 def _unknown(store: dict, written: list[dict], deleted: list[dict]) -> list[str]:

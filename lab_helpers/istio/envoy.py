@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from lab_helpers.mesh import channels
+from lab_helpers.kube import channels
 
 ADMIN = 15000
 
 
 def clusters(lab, pod: str, namespace: str | None = None) -> list[dict]:
     """All upstream clusters of the proxy in `pod`, with their hosts and counters (Envoy's ``/clusters?format=json``)."""
-    answer = channels.get_json(lab, namespace or lab.namespace, pod, ADMIN, "/clusters?format=json")
+    answer = channels.get_json(lab.client, namespace or lab.namespace, pod, ADMIN, "/clusters?format=json")
     return answer.get("cluster_statuses", [])
 
 

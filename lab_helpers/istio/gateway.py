@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-import httpx2
-from lightkube.resources.core_v1 import Node, Pod, Service
+import httpx
 
 from lab_helpers.core.errors import ClusterError, TrafficError
+from lab_helpers.kube import pods
+from lab_helpers.kube.client import Client
+from lab_helpers.kube.kinds import NODE, POD, SERVICE
 
 
 @dataclass(frozen=True)
@@ -77,23 +79,30 @@ def url(lab) -> str:
     ClusterError
         There is no ingress gateway, or it is not exposed.
     """
-    services = list(lab.client.list(Service, namespace="*", labels={"istio": "ingressgateway"}))
+    services = lab.client.list(SERVICE, "*", {"istio": "ingressgateway"})
     if not services:
         raise ClusterError(
             "The cluster has no ingress gateway.",
             "Istio's demo and default profiles install one: see chapter 03_install.",
         )
     service = services[0]
-    port = next((each for each in service.spec.ports if each.name in ("http2", "http") or each.port == 80), None)
+    name, ports = service["metadata"]["name"], service["spec"]["ports"]
+    port = next((each for each in ports if each.get("name") in ("http2", "http") or each["port"] == 80), None)
     if port is None:
-        raise ClusterError(f"Service {service.metadata.name} has no HTTP port.", "Its port 80 should be named http2.")
-    for each in (service.status.loadBalancer.ingress if service.status.loadBalancer else None) or []:
-        return f"http://{each.ip or each.hostname}:{port.port}"
-    if not port.nodePort:
-        do = 'kubectl patch service istio-ingressgateway -n istio-system -p \'{"spec": {"type": "NodePort"}}\''
-        raise ClusterError(f"Service {service.metadata.name} is of type {service.spec.type} and cannot be reached from here.", do)
-    addresses = {each.type: each.address for node in lab.client.list(Node) for each in node.status.addresses or []}
-    return f"http://{addresses.get('ExternalIP') or addresses['InternalIP']}:{port.nodePort}"
+        raise ClusterError(f"Service {name} has no HTTP port.", "Its port 80 should be named http2.")
+    if found := address(lab.client, service, port):
+        return f"http://{found}"
+    do = 'kubectl patch service istio-ingressgateway -n istio-system -p \'{"spec": {"type": "NodePort"}}\''
+    raise ClusterError(f"Service {name} is of type {service['spec']['type']} and cannot be reached from here.", do)
+
+
+def address(client: Client, service: dict, port: dict) -> str:
+    """Where a port of a Service is reached from outside the cluster, ``HOST:PORT``: its load balancer, else a node; empty if nowhere."""
+    for each in service.get("status", {}).get("loadBalancer", {}).get("ingress") or []:
+        return f"{each.get('ip') or each['hostname']}:{port['port']}"
+    nodes = {each["type"]: each["address"] for node in client.list(NODE) for each in node["status"].get("addresses") or []}
+    node = nodes.get("ExternalIP") or nodes.get("InternalIP")
+    return f"{node}:{port['nodePort']}" if node and port.get("nodePort") else ""
 
 
 def page(lab, path: str = "/productpage", headers: dict[str, str] | None = None) -> Page:
@@ -107,7 +116,7 @@ def page(lab, path: str = "/productpage", headers: dict[str, str] | None = None)
     address, sent = f"{lab.url}{path}", addressed(lab, headers)
     try:
         answer = lab.outside.get(address, headers=sent)
-    except httpx2.HTTPError as error:
+    except httpx.HTTPError as error:
         raise unreachable(address, error) from error
     pod = served_by(answer.text)
     version = versions(lab).get(pod) if pod else None
@@ -122,7 +131,7 @@ def addressed(lab, headers: dict[str, str] | None) -> dict[str, str]:
 
 def versions(lab) -> dict[str, str]:
     """Label ``version`` of every pod in the lab's namespace, by the pod's name."""
-    return {pod.metadata.name: (pod.metadata.labels or {}).get("version", "") for pod in lab.client.list(Pod, namespace=lab.namespace)}
+    return {pod["metadata"]["name"]: pods.labels(pod).get("version", "") for pod in lab.client.list(POD)}
 
 
 def unreachable(address: str, error: Exception) -> TrafficError:

@@ -1,55 +1,81 @@
-"""Istio's installation as a whole: whether it is what some options ask for, and what an uninstall takes away with it."""
+"""Istio's installation as a whole: what some options ask for, whether it is there, and how it gets there."""
 
 from __future__ import annotations
 
 import json
+import re
 
-from lightkube.core.exceptions import ApiError
-from lightkube.operators import exists
-from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
-from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
-from lightkube.resources.core_v1 import ConfigMap, Namespace, Pod
+import yaml
 
 from lab_helpers.core.manifests import title
-from lab_helpers.mesh import apply, commands, converge, objects, profiles, wait
+from lab_helpers.core.wait import wait_until_none
+from lab_helpers.istio import configuration, converge
+from lab_helpers.kube import commands, objects
+from lab_helpers.kube.apply import Change
+from lab_helpers.kube.kinds import AUTOSCALER, CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, POD
 
 NAMESPACE = "istio-system"
-COURSE = "--set profile=demo"  # what all other chapters run on
-LABELLED = {"operator.istio.io/component": exists()}  # by which istioctl knows what it has installed
-KEPT = "meshlab-kept"
+COURSE = "--set profile=demo"  # what all chapters run on, unless they say otherwise
+LABELLED = {"operator.istio.io/component": None}  # by which istioctl knows what it has installed
+# What istioctl was told and made of it: it repeats what the other objects say.
+RECORD = "ConfigMap values"
 RECONNECT = 90.0  # seconds: a proxy that finds no istiod tries again at intervals that grow to 30 s
+
+
+def manifest(lab, options: str) -> list[dict]:
+    """Every object that ``istioctl install`` with `options` would create.
+
+    Parameters
+    ----------
+    options : str
+        As on the command line: ``--set profile=demo``, ``-f FILE``, or both. The word alone names a profile.
+
+    Raises
+    ------
+    CommandError
+        istioctl refuses them: an unknown profile, a malformed file.
+    """
+    options = options if options.lstrip().startswith("-") else f"--set profile={options}"
+    texts = commands.run(lab.client, f"istioctl manifest generate {options}").stdout.split("\n---\n")
+    return [document for document in map(_read, texts) if document]
 
 
 def problems(lab, options: str = COURSE) -> list[str]:
     """Name in what the installation differs from what ``istioctl install`` with `options` (and the lab's overlay) makes."""
-    wanted = profiles.manifest(lab, f"{options} {lab.overlay}")
-    missing = [title(each) for each in wanted if objects.read(lab.client, each, NAMESPACE) is None]
+    there = {each["metadata"]["name"]: each for each in lab.client.list(DEPLOYMENT, NAMESPACE, LABELLED)}
+    if "istiod" not in there:
+        return ["there is no Deployment istiod"]
+    wanted = manifest(lab, f"{options} {lab.overlay}")
+    missing = [title(each) for each in wanted if objects.read(lab.client, each) is None]
     if missing:
         return [f"there is no {each}" for each in missing]
-    record = next(each for each in wanted if title(each) == profiles.RECORD)
-    told, asked = (json.loads(each["data"]["original-values"]) for each in (objects.read(lab.client, record, NAMESPACE), record))
+    record = next(each for each in wanted if title(each) == RECORD)
+    told, asked = (json.loads(each["data"]["original-values"]) for each in (objects.read(lab.client, record), record))
     if told != asked:
         return ["it was installed with other settings"]
-    replicas = {each["metadata"]["name"]: each["spec"].get("replicas") for each in wanted if each["kind"] == "Deployment"}
-    return [
-        f"Deployment {each.metadata.name} {wrong}"
-        for each in lab.client.list(Deployment, namespace=NAMESPACE, labels=LABELLED)
-        if (wrong := _wrong(each, replicas))
-    ]
+    asked_for = {each["metadata"]["name"]: each for each in wanted if each["kind"] == "Deployment"}
+    return [f"Deployment {name} {wrong}" for name, each in there.items() if (wrong := _wrong(each, asked_for.get(name)))]
 
 
-def ensure(lab) -> list[apply.Change]:
-    """Install Istio as the course has it unless it is there and well, give back what an uninstall took, and wait for every proxy."""
+def ensure(lab) -> list[Change]:
+    """Install Istio as the course has it unless it is there and well, give back what an uninstall took, and wait for every proxy.
+
+    Raises
+    ------
+    CommandError
+        istioctl does not install it; with what it printed.
+    MeshError
+        A proxy does not find the new istiod; names it.
+    """
     changes = []
     gone(lab)
     if problems(lab):
         # Another profile's autoscaler, as long as istioctl has not pruned it, takes the smaller requests of this one for a rush.
-        for each in lab.client.list(HorizontalPodAutoscaler, namespace=NAMESPACE, labels=LABELLED):
-            lab.client.delete(HorizontalPodAutoscaler, each.metadata.name, namespace=NAMESPACE)
-        commands.run(lab, f"istioctl install --skip-confirmation {COURSE} {lab.overlay}", deadline=300)
-        changes.append(apply.Change("Istio (demo profile)", "installed"))
-    changes += restore(lab).changes
+        for each in lab.client.list(AUTOSCALER, NAMESPACE, LABELLED):
+            lab.client.delete(AUTOSCALER, each["metadata"]["name"], NAMESPACE)
+        commands.run(lab.client, f"istioctl install --skip-confirmation {COURSE} {lab.overlay}".rstrip(), deadline=300)
+        changes.append(Change("Istio (demo profile)", "installed"))
+    changes += configuration.restore(lab).changes
     converge.settled(lab, RECONNECT)
     return changes
 
@@ -58,62 +84,30 @@ def gone(lab) -> None:
     """Wait until nothing of Istio is on its way out any more: what is being deleted cannot be installed."""
 
     def going() -> list[str]:
-        found = [
-            *lab.client.list(Deployment, namespace=NAMESPACE, labels=LABELLED),
-            *lab.client.list(Pod, namespace=NAMESPACE, labels=LABELLED),
-        ]
-        found += lab.client.list(CustomResourceDefinition, labels=LABELLED)
-        return [each.metadata.name for each in found if each.metadata.deletionTimestamp]
+        found = [*lab.client.list(DEPLOYMENT, NAMESPACE, LABELLED), *lab.client.list(POD, NAMESPACE, LABELLED)]
+        found += lab.client.list(CUSTOM_RESOURCE_DEFINITION, labels=LABELLED)
+        return [each["metadata"]["name"] for each in found if "deletionTimestamp" in each["metadata"]]
 
-    wait.until_none(going, "Istio's old pods and kinds to be gone", f"See kubectl get pods -n {NAMESPACE}.", 90, every=0.1)
+    wait_until_none(going, "Istio's old pods and kinds to be gone", f"See kubectl get pods -n {NAMESPACE}.", 90, 0.1)
 
 
-def keep(lab) -> apply.Outcome:
-    """Put a copy of all Istio configuration of all namespaces into a ConfigMap, where neither an uninstall nor a crash takes it."""
-    found = [objects.as_dict(each) for kind in objects.istio_kinds(lab.client) for each in lab.client.list(kind, namespace="*")]
-    # Kinds of the Gateway API are not Istio's to take away. And an older copy may hold what an uninstall has taken already.
-    copies = [*(kept(lab) or []), *(_copy(each) for each in found if each["apiVersion"].partition("/")[0].endswith("istio.io"))]
-    copies = list({(each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]): each for each in copies}.values())
-    data = {"objects": json.dumps(copies)}
-    content = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": KEPT}, "data": data}
-    objects.write(lab.client, content, NAMESPACE)
-    changes = [apply.Change(f"{title(each)} in {each['metadata']['namespace']}", "kept") for each in copies]
-    return apply.Outcome("kubectl get istio-io --all-namespaces -o yaml > kept.yaml", changes)
-
-
-def restore(lab) -> apply.Outcome:
-    """Create again what `keep` has kept and is missing now, and throw the copy away; nothing where there is no copy."""
-    command = "kubectl create -f kept.yaml"
-    copies = kept(lab)
-    if copies is None:
-        return apply.Outcome(command, [])
-    there = {each.metadata.name for each in lab.client.list(Namespace)}
-    copies = [each for each in copies if each["metadata"]["namespace"] in there]
-    missing = [each for each in copies if objects.read(lab.client, each, NAMESPACE) is None]
-    outcome = apply.write(lab, missing, command)
-    lab.client.delete(ConfigMap, KEPT, namespace=NAMESPACE)
-    return outcome
-
-
-def kept(lab) -> list[dict] | None:
-    """What `keep` has kept; None where there is no copy."""
-    try:
-        return json.loads(lab.client.get(ConfigMap, KEPT, namespace=NAMESPACE).data["objects"])
-    except ApiError as error:
-        if error.status.code != 404:
-            raise
-        return None
-
-
-def _wrong(deployment: Deployment, replicas: dict[str, int | None]) -> str:
-    name = deployment.metadata.name
-    if name not in replicas:
+def _wrong(deployment: dict, wanted: dict | None) -> str:
+    if wanted is None:
         return "is not part of it"
-    if replicas[name] not in (None, deployment.spec.replicas):
-        return f"has {deployment.spec.replicas} replicas"
-    return "" if deployment.status.availableReplicas else "is not available"
+    if wanted["spec"].get("replicas") not in (None, deployment["spec"]["replicas"]):
+        return f"has {deployment['spec']['replicas']} replicas"
+    if _images(deployment) != _images(wanted):
+        return f"is of another version ({', '.join(_images(deployment))})"
+    return "" if deployment.get("status", {}).get("availableReplicas") else "is not available"
 
 
-def _copy(document: dict) -> dict:
-    metadata = {key: value for key, value in document["metadata"].items() if key in ("name", "namespace", "labels", "annotations")}
-    return {**{key: value for key, value in document.items() if key != "status"}, "metadata": metadata}
+def _images(deployment: dict) -> list[str]:
+    return [each["image"] for each in deployment["spec"]["template"]["spec"]["containers"]]
+
+
+def _read(text: str) -> dict | None:
+    """One document; of a CRD only what it is: all profiles have the same, and their schemas are 20,000 lines."""
+    name = re.search(r"^  name: (\S+)$", text, re.MULTILINE)
+    if name and re.search(r"^kind: CustomResourceDefinition$", text, re.MULTILINE):
+        return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name[1]}}
+    return yaml.load(text, yaml.CSafeLoader)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 
-from lightkube.core.exceptions import ApiError
-from lightkube.resources.core_v1 import Pod
+from kubernetes.client.rest import ApiException
 
 from lab_helpers.core.errors import ClusterError
-from lab_helpers.mesh import channels
+from lab_helpers.kube import channels, objects
+from lab_helpers.kube import pods as of_pods
+from lab_helpers.kube.kinds import POD
 
 PORT = 15014  # metrics, and the debug pages for whoever comes from the pod's own loopback
 
@@ -43,7 +45,7 @@ class Proxy:
         return f"{self.name}.{self.namespace}"
 
 
-def pods(lab) -> list[Pod]:
+def pods(lab) -> list[dict]:
     """The istiod pods that are ready, whatever their namespace or revision.
 
     Raises
@@ -83,7 +85,7 @@ def pushes(lab) -> int:
     """How often istiod has computed new configuration and begun to push it, since it started."""
     total = 0
     for pod in pods(lab):
-        text = channels.get(lab, pod.metadata.namespace, pod.metadata.name, PORT, "/metrics").decode()
+        text = _get(lab, pod, "/metrics").decode()
         found = re.search(r"^pilot_pushcontext_init_seconds_count(?:\{[^}]*\})? (\S+)", text, re.MULTILINE)
         total += int(float(found.group(1))) if found else 0
     return total
@@ -92,23 +94,26 @@ def pushes(lab) -> int:
 def version(lab) -> str:
     """Istio's version, by the tag of istiod's image or what istiod says of itself."""
     pod = pods(lab)[0]
-    text = channels.get(lab, pod.metadata.namespace, pod.metadata.name, PORT, "/version").decode()
+    text = _get(lab, pod, "/version").decode()
     return text.split("-")[0]
 
 
-def _ready(lab) -> list[Pod]:
-    found = [pod for pod in lab.client.list(Pod, namespace="*", labels={"app": "istiod"}) if not pod.metadata.deletionTimestamp]
-    return [pod for pod in found if any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or [])]
+def _ready(lab) -> list[dict]:
+    return [pod for pod in lab.client.list(POD, "*", {"app": "istiod"}) if of_pods.ready(pod)]
 
 
 def _ask(lab, path: str) -> list:
     try:
-        return [channels.get_json(lab, pod.metadata.namespace, pod.metadata.name, PORT, path) for pod in pods(lab)]
-    except ApiError as error:
+        return [json.loads(_get(lab, pod, path)) for pod in pods(lab)]
+    except ApiException as error:
         raise ClusterError(
-            f"istiod could not be asked: {error.status.message}",
+            f"istiod could not be asked: {objects.message(error)}",
             "See whether it runs: kubectl get pods -n istio-system.",
         ) from error
+
+
+def _get(lab, pod: dict, path: str) -> bytes:
+    return channels.get(lab.client, pod["metadata"]["namespace"], pod["metadata"]["name"], PORT, path)
 
 
 def _key(document: dict) -> tuple[str, str, str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
-from lightkube.resources.apps_v1 import Deployment
+from lab_helpers.istio import converge, proxies
+from lab_helpers.kube import commands, rollout
+from lab_helpers.kube.apply import Change, Outcome
+from lab_helpers.kube.kinds import DEPLOYMENT
 
-from lab_helpers.mesh import apply, commands, converge, rollout
 
-
-def restart(lab, *deployments: str) -> apply.Outcome:
+def restart(lab, *deployments: str) -> Outcome:
     """Replace the pods of `deployments` (of all in the namespace, if none is named) and wait until the mesh knows the new ones.
 
     Raises
@@ -19,11 +20,11 @@ def restart(lab, *deployments: str) -> apply.Outcome:
     MeshError
         New pods do not start, or some proxy does not learn of them; names what is late.
     """
-    names = list(deployments) or [each.metadata.name for each in lab.client.list(Deployment, namespace=lab.namespace)]
+    names = list(deployments) or [each["metadata"]["name"] for each in lab.client.list(DEPLOYMENT)]
     command = " ".join(["kubectl rollout restart deployment", *deployments])
     start = time.monotonic()
-    commands.run(lab, command)
-    rollout.complete(lab, names)
-    rollout.reachable(lab, names)
-    proxies = converge.settled(lab)
-    return apply.Outcome(command, [apply.Change(f"Deployment {name}", "restarted") for name in names], proxies, time.monotonic() - start)
+    commands.run(lab.client, command)
+    rollout.complete(lab.client, names)
+    proxies.reachable(lab, names)
+    count = converge.settled(lab)
+    return Outcome(command, [Change(f"Deployment {name}", "restarted") for name in names], count, time.monotonic() - start)

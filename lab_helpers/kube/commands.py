@@ -11,8 +11,14 @@ from dataclasses import dataclass
 
 from lab_helpers.core.errors import CommandError
 from lab_helpers.core.manifests import ROOT
+from lab_helpers.kube.client import Client
 
 KNOWN = ("kubectl", "istioctl", "curl")
+# What only looks, and so may be asked of any cluster. Whatever else kubectl and istioctl do may change something.
+LOOKING = {
+    "kubectl": ("api-resources", "api-versions", "cluster-info", "describe", "diff", "events", "explain", "get", "logs", "top", "version"),
+    "istioctl": ("analyze", "manifest", "pc", "proxy-config", "proxy-status", "ps", "version"),
+}  # fmt: skip
 COLOURS = re.compile(r"\x1b\[[\d;]*m")  # istioctl paints its marks even where nobody can see them
 
 
@@ -43,8 +49,8 @@ class Output:
         return f"$ {self.command}\n{self.shown}".rstrip("\n")
 
 
-def run(lab, line: str, deadline: float = 60.0, stdin: str | None = None, code: int = 0) -> Output:
-    """Run kubectl, istioctl or curl with the lab's kubeconfig, context and namespace.
+def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = None, code: int = 0) -> Output:
+    """Run kubectl, istioctl or curl with the client's kubeconfig, context and namespace.
 
     Parameters
     ----------
@@ -62,6 +68,8 @@ def run(lab, line: str, deadline: float = 60.0, stdin: str | None = None, code: 
     ------
     CommandError
         Another command, a shell operator, not installed, another exit code (with what it printed), or too slow.
+    ClusterError
+        It may change something, and the cluster is not marked as one for the course.
     """
     try:
         words = shlex.split(line)
@@ -75,11 +83,13 @@ def run(lab, line: str, deadline: float = 60.0, stdin: str | None = None, code: 
             f"{line!r} uses {operators[0]!r}, which only a shell understands.",
             "Filter the result in Python: .stdout is a str.",
         )
-    path = find(words[0], lab.bin)
-    environment = {**os.environ, "KUBECONFIG": str(lab.kubeconfig)}
+    if words[0] in LOOKING and words[1:] and words[1] not in LOOKING[words[0]]:
+        client.require_mark()
+    path = find(words[0], client.tools)
+    environment = {**os.environ, "KUBECONFIG": client.context.variable}
     try:
         done = subprocess.run(
-            [path, *_target(lab, words[0]), *words[1:]],
+            [path, *_target(client, words[0]), *words[1:]],
             capture_output=True,
             text=True,
             timeout=deadline,
@@ -117,5 +127,5 @@ def _is_manifest(word: str) -> bool:
     return word.endswith(".yaml") and (ROOT / word).is_file() and not os.path.exists(word)
 
 
-def _target(lab, program: str) -> list[str]:
-    return [] if program == "curl" else ["--context", lab.context, "--namespace", lab.namespace]
+def _target(client: Client, program: str) -> list[str]:
+    return [] if program == "curl" else ["--context", client.context.name, "--namespace", client.namespace]

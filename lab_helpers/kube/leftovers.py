@@ -7,15 +7,11 @@ Deployments and ReplicaSets have to be deleted without what belongs to them.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import NamedTuple
 
-from lightkube.core.exceptions import ApiError
-from lightkube.resources.apps_v1 import ReplicaSet
-from lightkube.resources.core_v1 import Pod
-from lightkube.types import CascadeType
-
-from lab_helpers.mesh import wait
+from lab_helpers.core.wait import wait_until_none
+from lab_helpers.kube.client import Client
+from lab_helpers.kube.kinds import POD, REPLICA_SET, Kind
 
 
 class Leftovers(NamedTuple):
@@ -25,34 +21,35 @@ class Leftovers(NamedTuple):
     pods: set[str]
 
 
-def of(lab, deployments: set[str]) -> Leftovers:
+def of(client: Client, deployments: set[str]) -> Leftovers:
     """Find what belongs to `deployments`, given by uid; to be called before they are deleted."""
-    sets = {each.metadata.uid for each in _owned(lab, ReplicaSet, deployments)}
-    return Leftovers(sets, {each.metadata.uid for each in _owned(lab, Pod, sets)})
+    sets = _owned(client, REPLICA_SET, deployments)
+    return Leftovers(sets, _owned(client, POD, sets))
 
 
-def end(lab, left: Leftovers) -> None:
+def end(client: Client, left: Leftovers) -> None:
     """End the pods at once, now that the Deployments are deleted without them; `gone` waits until they have."""
-    for name in _here(lab, ReplicaSet, left.sets):  # while it is there, a pod that ends is replaced
-        with suppress(ApiError):
-            lab.client.delete(ReplicaSet, name, namespace=lab.namespace, cascade=CascadeType.ORPHAN)
-    wait.until_none(lambda: _here(lab, ReplicaSet, left.sets), "ReplicaSets to be deleted", "Look at the controller manager's log.", 60)
-    for name in _here(lab, Pod, left.pods):
-        with suppress(ApiError):  # it may have ended by itself
-            lab.client.delete(Pod, name, namespace=lab.namespace, grace_period=1)
+    for name in _here(client, REPLICA_SET, left.sets):  # while it is there, a pod that ends is replaced
+        client.delete(REPLICA_SET, name, orphan=True)
+    do = "Look at the controller manager's log."
+    wait_until_none(lambda: _here(client, REPLICA_SET, left.sets), "ReplicaSets to be deleted", do, 60)
+    for name in _here(client, POD, left.pods):
+        client.delete(POD, name, grace=1)
 
 
-def gone(lab, *left: Leftovers) -> None:
+def gone(client: Client, *left: Leftovers) -> None:
     """Wait until the pods have ended."""
     pods = set().union(*(each.pods for each in left))
-    wait.until_none(lambda: _here(lab, Pod, pods), "pods to end", "See whether their node is ready: kubectl get nodes.", 60, every=0.1)
+    wait_until_none(lambda: _here(client, POD, pods), "pods to end", "See whether their node is ready: kubectl get nodes.", 60, 0.1)
 
 
-def _here(lab, kind, uids: set[str]) -> list[str]:
+def _here(client: Client, kind: Kind, uids: set[str]) -> list[str]:
     """Names of the objects of `kind` that are still there, of those with `uids`."""
-    return [each.metadata.name for each in lab.client.list(kind, namespace=lab.namespace) if each.metadata.uid in uids] if uids else []
+    return [each["metadata"]["name"] for each in client.list(kind) if each["metadata"]["uid"] in uids] if uids else []
 
 
-def _owned(lab, kind, owners: set[str]) -> list:
-    every = lab.client.list(kind, namespace=lab.namespace)
-    return [each for each in every if owners & {owner.uid for owner in each.metadata.ownerReferences or []}]
+def _owned(client: Client, kind: Kind, owners: set[str]) -> set[str]:
+    def owned(each: dict) -> bool:
+        return any(owner["uid"] in owners for owner in each["metadata"].get("ownerReferences") or [])
+
+    return {each["metadata"]["uid"] for each in client.list(kind) if owned(each)} if owners else set()

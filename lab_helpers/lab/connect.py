@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
-from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx2
-import yaml
-from lightkube import ApiError
-from lightkube.config.kubeconfig import KubeConfig, SingleConfig
-from lightkube.core.exceptions import ConfigError
+from kubernetes.client.rest import ApiException
+from urllib3.exceptions import HTTPError
 
+from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError
-from lab_helpers.core.manifests import ROOT
-from lab_helpers.mesh import istiod
-from lab_helpers.mesh.lab import Lab
+from lab_helpers.istio import istiod
+from lab_helpers.kube import kubeconfig, objects
+from lab_helpers.kube.client import Client
+from lab_helpers.kube.kubeconfig import Context
+from lab_helpers.lab.lab import Lab
 
-UP = "meshlab up starts the embedded lab; for another cluster, set KUBECONFIG or give connect(context=...)."
+UP = "`meshlab up` starts the embedded lab; connect(context=...) takes another cluster."
+SYSTEM = re.compile(r"istio-.*|kube-.*")  # where a cluster's own programs run: no place for a learner's objects
 
 
 def connect(context: str | None = None, namespace: str = "default", quiet: bool = False, istio: bool = True) -> Lab:
@@ -27,8 +27,7 @@ def connect(context: str | None = None, namespace: str = "default", quiet: bool 
     Parameters
     ----------
     context : str, optional
-        A context of the kubeconfig. Without it: the current context of ``$KUBECONFIG``, or else the embedded lab, or
-        else the current context of ``~/.kube/config``.
+        A context of the kubeconfig that kubectl would read. Without it, the embedded lab, whatever the environment says.
     namespace : str
         Where the chapter's objects live. Learners who share a cluster take one each.
     quiet : bool
@@ -40,72 +39,66 @@ def connect(context: str | None = None, namespace: str = "default", quiet: bool 
     ------
     ClusterError
         No cluster, an unknown context (names the known ones), a cluster that does not answer, credentials that it does
-        not accept, or one without Istio; each with what to do.
+        not accept, one without Istio, or a namespace that cannot be a learner's; each with what to do.
     """
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", namespace):
         raise ClusterError(f"{namespace!r} cannot be a namespace.", "Use lower-case letters, digits and hyphens.")
-    from lab_helpers.embedded.paths import (
-        BIN,
-        KUBECONFIG,
-        OVERLAY,
-    )  # the one place outside the command line that knows the embedded lab
-
-    own = os.environ.get("KUBECONFIG")
-    files = [Path(each) for each in own.split(os.pathsep) if each] if own else [KUBECONFIG, Path.home() / ".kube" / "config"]
-    path, config = _choose(files, context, "KUBECONFIG" if own else "")
-    embedded = path == KUBECONFIG
-    # Relative to the manifests, or just as well to the notebooks: these are the folders that commands run in.
-    overlay = f"-f {os.path.relpath(OVERLAY, ROOT)}" if embedded else ""
-    lab = Lab(config, path, namespace, BIN if embedded else "", overlay)
+    if SYSTEM.fullmatch(namespace):
+        raise ClusterError(
+            f"Namespace {namespace} belongs to the cluster itself, and a checkpoint would empty it.", "Take another, such as default."
+        )
+    found = _embedded() if context is None else kubeconfig.choose(context, [*kubeconfig.files(), paths.KUBECONFIG])
+    lab = _lab(found, namespace)
     kubernetes, mesh = _ask(lab, istio)
     if not quiet:
         print(f"Connected to {lab.context}: Kubernetes {kubernetes}, {mesh}; working in namespace {namespace}.")
     return lab
 
 
-def _choose(files: list[Path], context: str | None, variable: str) -> tuple[Path, SingleConfig]:
-    there = {path: _read(path) for path in files if path.is_file()}
-    if not there:
-        if variable:
-            raise ClusterError(f"${variable} names {', '.join(map(str, files))}, which does not exist.", "Correct or unset it.")
-        raise ClusterError("There is no cluster to connect to: no kubeconfig was found.", UP)
-    for path, config in there.items():
-        if context in config.contexts or (context is None and config.current_context):
-            try:
-                return path, config.get(context)
-            except (ConfigError, KeyError) as error:
-                raise ClusterError(f"{path} is not complete: {error} is missing.", "Fetch the kubeconfig anew.") from error
-    known = ", ".join(sorted({name for config in there.values() for name in config.contexts})) or "none"
-    if context:
-        raise ClusterError(f"No kubeconfig has a context {context!r}.", f"Known: {known}.")
-    raise ClusterError("The kubeconfig has no current context.", f"Choose one with connect(context=...). Known: {known}.")
+def _embedded() -> Context:
+    if not paths.KUBECONFIG.exists():
+        raise ClusterError("The embedded lab is not up.", UP)
+    return kubeconfig.choose(None, [paths.KUBECONFIG])
 
 
-def _read(path: Path) -> KubeConfig:
-    try:
-        return KubeConfig.from_file(path)
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ClusterError(f"{path} is not a kubeconfig ({type(error).__name__}: {error}).", "Fetch it anew.") from error
+def _lab(context: Context, namespace: str) -> Lab:
+    if not _is_embedded(context):
+        return Lab(Client(context, namespace))
+    # The node is on this machine: no proxy leads there, whether it is the client, kubectl or curl that asks.
+    node = urlsplit(context.server).hostname
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(dict.fromkeys([*filter(None, os.environ.get(name, "").split(",")), node]))
+    # Relative to the manifests, or just as well to the notebooks: these are the folders that commands run in.
+    overlay = f"-f {os.path.relpath(paths.OVERLAY, paths.ROOT / 'manifests')}"
+    return Lab(Client(context, namespace, paths.BIN), overlay)
+
+
+def _is_embedded(context: Context) -> bool:
+    """Whether this is the embedded lab: by its server and its authority, since its kubeconfig may have any path and be merged."""
+    if not paths.KUBECONFIG.exists():
+        return False
+    own = kubeconfig.choose(None, [paths.KUBECONFIG])
+    same = ("server", "certificate-authority-data")
+    return all(context.cluster.get(each) == own.cluster.get(each) for each in same)
 
 
 def _ask(lab: Lab, needs_istio: bool) -> tuple[str, str]:
-    where = f"The cluster of context {lab.context} at {lab.config.cluster.server}"
+    where = lab.client.context.where
     try:
-        answer = lab.http.get("/version")
-        answer.raise_for_status()
-        kubernetes = answer.json()["gitVersion"]
+        kubernetes = lab.client.version
         if not needs_istio and not istiod.runs(lab):
             return kubernetes, "no Istio yet"
         return kubernetes, f"Istio {istiod.version(lab)}, {len(istiod.proxies(lab))} proxies"
-    except (ApiError, httpx2.HTTPStatusError) as error:
-        code = error.status.code if isinstance(error, ApiError) else error.response.status_code
-        raise ClusterError(
-            f"{where} does not accept the kubeconfig's credentials ({code}).", "They may have expired: fetch new ones."
-        ) from error
-    except (httpx2.HTTPError, ssl.SSLError) as error:
+    except (ApiException, HTTPError) as error:
+        status = getattr(error, "status", 0)
+        if status:
+            raise ClusterError(
+                f"{where} does not accept the kubeconfig's credentials ({status}).", "They may have expired: fetch new ones."
+            ) from error
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise ClusterError(
                 f"{where} is not the one that the kubeconfig was made for (its certificate differs).",
                 f"Stale kubeconfig. {UP}",
             ) from error
-        raise ClusterError(f"{where} does not answer ({error or type(error).__name__}).", f"It may be down. {UP}") from error
+        why = objects.reason(error) if isinstance(error, HTTPError) else error.reason
+        raise ClusterError(f"{where} does not answer ({why}).", f"It may be down. {UP}") from error

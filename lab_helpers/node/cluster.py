@@ -11,11 +11,12 @@ from pathlib import Path
 
 import yaml
 
-from ..core.errors import ClusterError, NodeError
-from ..core.wait import wait_until
-from . import paths, pki
-from .images import IMAGE_STORE, LAYOUT
-from .machine import Machine, inside
+from lab_helpers.core.errors import ClusterError, NodeError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.core import paths
+from lab_helpers.node import pki
+from lab_helpers.node.build.images import IMAGE_STORE, LAYOUT
+from lab_helpers.node.machine import Machine, inside
 
 
 def kubectl(*arguments: str | Path, kubeconfig: Path = paths.KUBECONFIG, stdin: str | None = None, context: str | None = None) -> str:

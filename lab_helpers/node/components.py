@@ -11,13 +11,13 @@ from pathlib import Path
 import psutil
 import yaml
 
-from ..core.errors import NodeError
-from ..core.wait import wait_until
-from . import machine as node
-from . import pki
-from .contained import Say
-from .images import PAUSE_IMAGE
-from .machine import CGROUP, Machine
+from lab_helpers.core.errors import NodeError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.node import machine as node
+from lab_helpers.node import pki
+from lab_helpers.node.build.contained import Say
+from lab_helpers.node.build.images import PAUSE_IMAGE
+from lab_helpers.node.machine import CGROUP, Machine
 
 BINARIES = "/opt/lab/bin"
 FOUNDATION = ("etcd", "containerd", "kube-apiserver")

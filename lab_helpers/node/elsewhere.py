@@ -9,12 +9,15 @@ from pathlib import Path
 
 import yaml
 
-from ..core.errors import ClusterError
-from . import addons, istio, lock, paths, store
-from .binaries import ISTIO, ISTIO_SOURCES, KUBERNETES, link_tools
-from .cluster import kubectl, wait_available
-from .progress import Report
-from .versions import VERSIONS
+from lab_helpers.core.errors import ClusterError
+from lab_helpers.node.install import addon_manifests as addons, istio
+from lab_helpers.node import lock
+from lab_helpers.core import paths
+from lab_helpers.node.build import store
+from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, KUBERNETES, link_tools
+from lab_helpers.node.cluster import kubectl, wait_available
+from lab_helpers.node.progress import Report
+from lab_helpers.node.build.versions import VERSIONS
 
 
 def kubeconfig_path() -> Path:

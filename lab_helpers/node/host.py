@@ -14,11 +14,12 @@ from pathlib import Path
 
 import psutil
 
-from ..core.errors import HostError
-from . import machine, paths
-from .machine import Machine
-from .toolchain import missing_packages
-from .versions import VERSIONS
+from lab_helpers.core.errors import HostError
+from lab_helpers.node import machine
+from lab_helpers.core import paths
+from lab_helpers.node.machine import Machine
+from lab_helpers.node.build.toolchain import missing_packages
+from lab_helpers.node.build.versions import VERSIONS
 
 MEMORY_GIB = 4  # what is free must hold the lab (under 2.5 GiB) and a compiler's peak (1.5 GiB)
 INOTIFY_INSTANCES = 128  # Debian's own; the lab with one learner takes a third of it

@@ -7,13 +7,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.errors import ClusterError, HostError, LabError
-from . import addons, cluster, components, host, istio, lock, machine, paths, pki, store, toolchain
-from .binaries import ISTIO, ISTIO_SOURCES, KUBERNETES, link_tools
-from .debian import NODE_ROOT
-from .images import IMAGE_STORE
-from .machine import Machine
-from .progress import Report
+from lab_helpers.core.errors import ClusterError, HostError, LabError
+from lab_helpers.node.install import addon_manifests as addons, istio
+from lab_helpers.node import cluster, components, host, lock, machine, pki
+from lab_helpers.core import paths
+from lab_helpers.node.build import store, toolchain
+from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, KUBERNETES, link_tools
+from lab_helpers.node.build.debian import NODE_ROOT
+from lab_helpers.node.build.images import IMAGE_STORE
+from lab_helpers.node.machine import Machine
+from lab_helpers.node.progress import Report
 
 MACHINE = Machine()
 PARTS = (KUBERNETES, ISTIO, ISTIO_SOURCES, NODE_ROOT, IMAGE_STORE)

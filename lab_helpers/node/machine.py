@@ -11,11 +11,11 @@ from pathlib import Path
 
 import psutil
 
-from ..core.errors import HostError, NodeError
-from ..core.wait import wait_until
-from . import paths
-from .binaries import KUBERNETES
-from .debian import NODE_ROOT
+from lab_helpers.core.errors import HostError, NodeError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.core import paths
+from lab_helpers.node.build.binaries import KUBERNETES
+from lab_helpers.node.build.debian import NODE_ROOT
 
 # A node's namespaces; everything in them ends with the process that this starts.
 UNSHARE = ("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")

@@ -10,7 +10,7 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from .machine import Machine
+from lab_helpers.node.machine import Machine
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from .contained import Say
+from lab_helpers.node.build.contained import Say
 
 
 @dataclass

@@ -1,12 +1,11 @@
 """Checks: a learner's live state in, a sentence out; what is wrong is named, and why is hinted at.
 
-A chapter's checks are functions in ``checks_NN.py`` beside this file, each registered under its number. A check returns
-the sentence that is true if all is well, and raises `wrong` otherwise.
+A chapter's checks are functions in its folder's ``checks.py``, each registered under its number when the chapter is imported. A check
+returns the sentence that is true if all is well, and raises `wrong` otherwise.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,8 +67,7 @@ def wrong(what: str, hint: str) -> CheckError:
 
 
 def numbers(chapter: str) -> list[str]:
-    """Numbers of all checks of chapter ``"NN"``, in order."""
-    _load(chapter)
+    """Numbers of all checks of chapter ``"NN"``, in order; none before it is imported."""
     return sorted(each for each in _checks if each.startswith(f"{chapter}."))
 
 
@@ -78,14 +76,5 @@ def _find(number: str) -> _Check:
         raise LabError(f"{number!r} is not the number of a check.", 'Numbers look like "04.2": chapter, dot, step.')
     known = numbers(number[:2])
     if number not in known:
-        raise LabError(f"There is no check {number}.", f"Chapter {number[:2]} has {', '.join(known) or 'none'}.")
+        raise LabError(f"There is no check {number}.", f"Chapter {number[:2]} has {', '.join(known) or 'none, as long as it is not imported'}.")
     return _checks[number]
-
-
-def _load(chapter: str) -> None:
-    name = f"lab_helpers.present.checks_{chapter}"
-    try:
-        importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise

@@ -1,4 +1,4 @@
-"""How a notebook shows what `mesh` returns: a command with its output, what an apply did, a page as in a browser.
+"""How a notebook shows what the library returns: a command with its output, what an apply did, a page as in a browser.
 
 The HTML takes its colours from the page around it (``currentColor``), so that it reads in light and in dark, and needs
 no script and no network, so that the static site shows what the notebook showed.
@@ -11,11 +11,9 @@ from html import escape
 from importlib.resources import files
 
 from lab_helpers.core.errors import LabError
-from lab_helpers.mesh.apply import Outcome
-from lab_helpers.mesh.checkpoint import Checkpoint
-from lab_helpers.mesh.commands import Output
-from lab_helpers.mesh.dashboards import Dashboard
-from lab_helpers.mesh.gateway import Page
+from lab_helpers.istio.gateway import Page
+from lab_helpers.kube.apply import Outcome
+from lab_helpers.kube.commands import Output
 
 FAINT = "color-mix(in srgb, currentColor 25%, transparent)"
 BLOCK = f"border-left: 3px solid {FAINT}; padding: 0 0 0 .8em; margin: .3em 0; font-size: .95em"
@@ -25,21 +23,20 @@ PRE = (
 )
 SIGNS = {"created": "+", "configured": "~", "deleted": "−", "absent": "·", "unchanged": "·", "replaced": "~"}
 UNSHOWN = r"<(script|dialog|nav)\b.*?</\1>|<img[^>]*>|<title>.*?</title>"
-PAGE_STYLE = files("lab_helpers.present").joinpath("bookinfo.css")
+PAGE_STYLE = files("lab_helpers.show").joinpath("bookinfo.css")
 
 
 def register() -> None:
-    """Have IPython, if it runs, show the types of `mesh` and a `LabError` by the functions below."""
+    """Have IPython, if it runs, show the types below and a `LabError`; those of higher layers say themselves how."""
     try:
         shell = get_ipython()
     except NameError:
         return
     LabError._render_traceback_ = error
     formatter = shell.display_formatter.formatters["text/html"]
-    for kind, show in ((Output, output), (Outcome, outcome), (Checkpoint, checkpoint), (Page, page)):
+    for kind, show in ((Output, output), (Outcome, outcome), (Page, page)):
         formatter.for_type(kind, show)
         shell.display_formatter.formatters["text/plain"].for_type(kind, _plain)
-    shell.display_formatter.mimebundle_formatter.for_type(Dashboard, _dashboard)
 
 
 def output(result: Output) -> str:
@@ -52,17 +49,6 @@ def outcome(result: Outcome) -> str:
     changes = "".join(_change(change) for change in result.changes)
     effect = f'<div style="font-size: .85em; opacity: .75">{escape(result.effect)}</div>' if result.effect else ""
     return _block(result.command, "", changes + effect)
-
-
-def checkpoint(result: Checkpoint) -> str:
-    """The changes that led to a chapter's start, as HTML."""
-    actions = dict.fromkeys(change.action for change in result.changes)
-    together = {action: [change.what for change in result.changes if change.action == action] for action in actions}
-    lines = [f"<b>{action}</b> {escape(', '.join(names))}" for action, names in together.items()]
-    changes = "".join(f"<div>{line}</div>" for line in lines or ["Nothing had to be changed."])
-    warnings = "".join(f"<div>⚠ {escape(each)}</div>" for each in result.warnings)
-    head = f"namespace <code>{escape(result.namespace)}</code> is at the start of <code>{escape(result.chapter)}</code>"
-    return f'<div style="{BLOCK}">{head}{changes}{warnings}</div>'
 
 
 def page(result: Page) -> str:
@@ -91,9 +77,14 @@ def _shorter(document: str) -> str:
     return re.sub(r"\s+", " ", document)
 
 
+def block(content: str) -> str:
+    """HTML set off from the page around it, as everything is that the course shows."""
+    return f'<div style="{BLOCK}">{content}</div>'
+
+
 def _block(command: str, text: str, more: str = "") -> str:
     body = f'<pre style="{PRE}">{escape(text.rstrip())}</pre>' if text.strip() else ""
-    return f'<div style="{BLOCK}"><pre style="{PRE}; opacity: .75">$ {escape(command)}</pre>{body}{more}</div>'
+    return block(f'<pre style="{PRE}; opacity: .75">$ {escape(command)}</pre>{body}{more}')
 
 
 def _change(change) -> str:
@@ -101,12 +92,6 @@ def _change(change) -> str:
     if not change.diff:
         return f"<div>{line}</div>"
     return f'<details><summary>{line}</summary><pre style="{PRE}">{escape(change.diff)}</pre></details>'
-
-
-def _dashboard(result: Dashboard, include=None, exclude=None) -> dict:
-    from lab_helpers.present import dashboards  # plotly takes half a second to load, and most chapters draw without it
-
-    return dashboards.show(result)
 
 
 def _plain(result, printer, cycle) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 from lightkube.resources.core_v1 import Pod
 
-from lab_helpers.mesh import converge, envoy
+from lab_helpers.istio import converge, envoy
 
 COLUMNS = ["source", "destination", "requests"]
 

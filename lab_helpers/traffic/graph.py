@@ -6,8 +6,8 @@ import pandas as pd
 
 from lab_helpers.core.errors import QueryError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.mesh import prometheus
-from lab_helpers.mesh.prometheus import Window
+from lab_helpers.traffic import prometheus
+from lab_helpers.traffic.prometheus import Window
 
 COLUMNS = ["source", "destination", "requests", "rate", "errors", "p95_ms", "mtls"]
 VIEWS = {  # labels that name a node, at either end

@@ -12,7 +12,8 @@ from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod, Service
 
 from lab_helpers.core.errors import TrafficError
-from lab_helpers.mesh import channels, converge, gateway
+from lab_helpers.kube import channels
+from lab_helpers.istio import converge, gateway
 
 COLUMNS = ["version", "status", "latency_ms", "pod"]
 MESH_PATHS = {"reviews": "/reviews/0", "ratings": "/ratings/0", "details": "/details/0", "productpage": "/productpage"}

@@ -13,7 +13,9 @@ import yaml
 from lightkube.resources.core_v1 import Pod
 
 from lab_helpers.core.errors import QueryError
-from lab_helpers.mesh import addons, converge, wait
+from lab_helpers.traffic import addons
+from lab_helpers.istio import converge
+from lab_helpers.mesh import wait
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 POINTS = 100  # of a range, where no step is asked for

@@ -9,8 +9,9 @@ import pandas as pd
 
 from lab_helpers.core.errors import QueryError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.mesh import addons, objects, prometheus
-from lab_helpers.mesh.prometheus import Window
+from lab_helpers.traffic import addons, prometheus
+from lab_helpers.kube import objects
+from lab_helpers.traffic.prometheus import Window
 
 SPAN = ["span", "parent", "service", "kind", "to", "name", "start_ms", "duration_ms", "status", "flags", "error"]
 TRACE = ["trace", "began", "service", "name", "duration_ms", "spans", "services", "status", "errors"]

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from lab_helpers.core.errors import CheckError, ManifestError, MeshError, TrafficError
-from lab_helpers.mesh import checkpoint
-from lab_helpers.present.checks import check
+from lab_helpers.lab import checkpoint
+from lab_helpers.show.checks import check
 
 STEM = "01_service_mesh"
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 
 from lab_helpers.core.errors import CheckError, MeshError, TrafficError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.present.checks import check
+from lab_helpers.show.checks import check
 
 STEM = "02_lab_environment"
 ROOT = Path(__file__).parents[2]

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from lightkube.resources.core_v1 import ConfigMap, Secret
 
-from lab_helpers import course
+from lab_helpers.course import run as course
 from lab_helpers.core.errors import CheckError, ClusterError, LabError
-from lab_helpers.mesh import installation, istiod, profiles
-from lab_helpers.mesh.connect import connect
-from lab_helpers.present import checks
-from lab_helpers.present.checks import check
+from lab_helpers.istio import installation, istiod
+from lab_helpers.chapters.c03_install import profiles
+from lab_helpers.lab.connect import connect
+from lab_helpers.show import checks
+from lab_helpers.show.checks import check
 
 STEM = "03_install"
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from lab_helpers.core.errors import CheckError
-from lab_helpers.mesh import checkpoint, observe
-from lab_helpers.present.checks import check
+from lab_helpers.lab import checkpoint
+from lab_helpers.traffic import observe
+from lab_helpers.show.checks import check
 
 STEM = "04_bookinfo"
 ROOT = Path(__file__).parents[2]

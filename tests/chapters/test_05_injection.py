@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from lab_helpers.core.errors import CheckError, MeshError
-from lab_helpers.mesh import injection
-from lab_helpers.mesh.commands import Output
-from lab_helpers.present.checks import check
+from lab_helpers.chapters.c05_injection import injection
+from lab_helpers.kube.commands import Output
+from lab_helpers.show.checks import check
 
 STEM = "05_injection"
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from lab_helpers.core.errors import CheckError
-from lab_helpers.mesh.traces import SPAN
-from lab_helpers.present.checks import check
+from lab_helpers.traffic.traces import SPAN
+from lab_helpers.show.checks import check
 
 STEM = "07_tracing"
 ROOT = Path(__file__).parents[2]

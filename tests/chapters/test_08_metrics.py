@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from lab_helpers.core.errors import CheckError
-from lab_helpers.mesh.dashboards import Dashboard, Panel
-from lab_helpers.present.checks import check
+from lab_helpers.chapters.c08_metrics.dashboards import Dashboard, Panel
+from lab_helpers.show.checks import check
 
 STEM = "08_metrics"
 ROOT = Path(__file__).parents[2]

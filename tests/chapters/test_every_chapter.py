@@ -5,8 +5,8 @@ import random
 import nbformat
 import pytest
 
-from lab_helpers import course, site
-from lab_helpers.present import checks
+from lab_helpers.course import run as course, site
+from lab_helpers.show import checks
 from tests import wreckage
 
 pytestmark = pytest.mark.lab

@@ -10,9 +10,10 @@ import subprocess
 import pytest
 
 from lab_helpers.core.wait import wait_until
-from lab_helpers.embedded import paths, pki
-from lab_helpers.embedded.lab import MACHINE
-from lab_helpers.embedded.store import PARTS
+from lab_helpers.core import paths
+from lab_helpers.node import pki
+from lab_helpers.node.lifecycle import MACHINE
+from lab_helpers.node.build.store import PARTS
 from tests.live import ISTIOCTL, KUBECTL, kubectl, kubectl_json, meshlab, sh
 
 pytestmark = pytest.mark.lab

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from lab_helpers.core.errors import CommandError, ManifestError, MeshError, TrafficError
-from lab_helpers.mesh import apply, channels, checkpoint, converge, istiod, objects, rollout
-from lab_helpers.mesh.connect import connect
+from lab_helpers.istio import apply, converge, istiod
+from lab_helpers.kube import channels, objects, rollout
+from lab_helpers.lab import checkpoint
+from lab_helpers.lab.connect import connect
 
 pytestmark = pytest.mark.lab
 

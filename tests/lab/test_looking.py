@@ -5,10 +5,11 @@ import os
 import pytest
 
 from lab_helpers.core.errors import QueryError
-from lab_helpers.mesh import checkpoint, dashboards
-from lab_helpers.mesh.connect import connect
-from lab_helpers.present import dashboards as drawn
-from lab_helpers.present.checks_06 import USED
+from lab_helpers.lab import checkpoint
+from lab_helpers.chapters.c08_metrics import dashboards
+from lab_helpers.lab.connect import connect
+from lab_helpers.chapters.c08_metrics import panels as drawn
+from lab_helpers.chapters.c06_mesh_graph.checks import USED
 
 pytestmark = pytest.mark.lab
 NAMESPACE = os.environ.get("MESHLAB_NAMESPACE", "default")

@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from lab_helpers.embedded.versions import VERSIONS
+from lab_helpers.node.build.versions import VERSIONS
 from tests.live import KUBECTL, kubectl, sh
 
 pytestmark = pytest.mark.lab

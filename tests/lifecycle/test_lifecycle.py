@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lab_helpers.embedded import paths
+from lab_helpers.core import paths
 from tests.live import kubectl_json, meshlab
 from tests.live_traces import difference, traces
 

@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from lab_helpers.core.wait import wait_until
-from lab_helpers.embedded import components, machine, paths
-from lab_helpers.embedded.lab import MACHINE
-from lab_helpers.embedded.store import PARTS, UNFINISHED
+from lab_helpers.node import components, machine
+from lab_helpers.core import paths
+from lab_helpers.node.lifecycle import MACHINE
+from lab_helpers.node.build.store import PARTS, UNFINISHED
 from tests.live import KUBECTL, MESHLAB, kubectl, meshlab, sh
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from lab_helpers.cli import main
 from lab_helpers.core.errors import ClusterError
-from lab_helpers.embedded import addons, istio, machine
+from lab_helpers.node.install import addon_manifests as addons, istio
+from lab_helpers.node import machine
 
 RULES = yaml.safe_load((addons.OVERLAY / "prometheus.yaml").read_text())["metric_relabel_configs"]
 TABLE = (Path(__file__).parents[2] / "book" / "metrics.md").read_text()

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from lab_helpers.embedded.applications import FOLDER, REVIEWS_VERSIONS
+from lab_helpers.node.build.applications import FOLDER, REVIEWS_VERSIONS
 
 APPLICATIONS = ("productpage", "details", "ratings", "reviews", "httpbin", "curl")
 

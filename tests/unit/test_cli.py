@@ -4,7 +4,9 @@ import pytest
 from click.testing import CliRunner
 
 from lab_helpers.cli import main
-from lab_helpers.embedded import elsewhere, istio, paths
+from lab_helpers.node import elsewhere
+from lab_helpers.node.install import istio
+from lab_helpers.core import paths
 
 
 @pytest.mark.parametrize(

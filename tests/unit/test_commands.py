@@ -6,8 +6,8 @@ import pytest
 
 from lab_helpers.core.errors import CommandError
 from lab_helpers.core.manifests import ROOT
-from lab_helpers.mesh import commands
-from lab_helpers.mesh.commands import Output
+from lab_helpers.kube import commands
+from lab_helpers.kube.commands import Output
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from lab_helpers.core.errors import HostError
-from lab_helpers.embedded import host, machine
-from lab_helpers.embedded.machine import Machine
+from lab_helpers.node import host, machine
+from lab_helpers.node.machine import Machine
 
 
 def test_not_root(monkeypatch):

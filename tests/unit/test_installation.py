@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab_helpers.mesh import installation
+from lab_helpers.istio import installation
 
 
 def deployment(name="istiod", replicas=1, available=1):

@@ -4,12 +4,13 @@ import pandas as pd
 import pytest
 
 from lab_helpers.core.errors import LabError, QueryError
-from lab_helpers.mesh import dashboards, graph, prometheus, traces, variables
-from lab_helpers.mesh.dashboards import Dashboard, Panel
-from lab_helpers.present import dashboards as drawn
-from lab_helpers.present.mesh_graph import plot_graph
-from lab_helpers.present.svg import number
-from lab_helpers.present.waterfall import plot_trace
+from lab_helpers.chapters.c08_metrics import dashboards, variables
+from lab_helpers.traffic import graph, prometheus, traces
+from lab_helpers.chapters.c08_metrics.dashboards import Dashboard, Panel
+from lab_helpers.chapters.c08_metrics import panels as drawn
+from lab_helpers.chapters.c06_mesh_graph.picture import plot_graph
+from lab_helpers.show.svg import number
+from lab_helpers.chapters.c07_tracing.waterfall import plot_trace
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("1h30m", 5400), ("250ms", 0.25), ("1d", 86400)])

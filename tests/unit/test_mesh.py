@@ -10,8 +10,11 @@ from lightkube.config.kubeconfig import KubeConfig
 from lightkube.config.models import Cluster, User
 
 from lab_helpers.core.errors import ClusterError, CommandError, MeshError, TrafficError
-from lab_helpers.mesh import apply, channels, commands, converge, envoy, gateway, istiod, observe, wait
-from lab_helpers.mesh.lab import Lab
+from lab_helpers.istio import apply, converge, envoy, gateway, istiod
+from lab_helpers.kube import channels, commands
+from lab_helpers.traffic import observe
+from lab_helpers.mesh import wait
+from lab_helpers.lab.lab import Lab
 
 
 @pytest.fixture

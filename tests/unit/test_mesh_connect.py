@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from lab_helpers.core.errors import ClusterError
-from lab_helpers.embedded import paths
-from lab_helpers.mesh.connect import connect
+from lab_helpers.core import paths
+from lab_helpers.lab.connect import connect
 
 
 def kubeconfig(path, *contexts, server="https://127.0.0.1:1", current=True):

@@ -6,15 +6,15 @@ import pytest
 
 from lab_helpers.core.errors import CheckError, LabError
 from lab_helpers.core.statistics import ALPHA, required_n
-from lab_helpers.mesh.apply import Change, Outcome
-from lab_helpers.mesh.checkpoint import Checkpoint
-from lab_helpers.mesh.commands import Output
-from lab_helpers.mesh.gateway import Page
-from lab_helpers.present import checks, render
-from lab_helpers.present.checks import check
-from lab_helpers.present.checks_04 import CALLS, FAULT, POWER, STARS, THIRDS
-from lab_helpers.present.pictures import plot_calls, plot_shares
-from lab_helpers.present.record import normalise
+from lab_helpers.istio.apply import Change, Outcome
+from lab_helpers.lab.checkpoint import Checkpoint
+from lab_helpers.kube.commands import Output
+from lab_helpers.istio.gateway import Page
+from lab_helpers.show import checks, render
+from lab_helpers.show.checks import check
+from lab_helpers.chapters.c04_bookinfo.checks import CALLS, FAULT, POWER, STARS, THIRDS
+from lab_helpers.show.plots import plot_calls, plot_shares
+from lab_helpers.course.record import normalise
 
 
 def page(version, stars=None, status=200):

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from lab_helpers.core.errors import CheckError, LabError
-from lab_helpers.present.checks import check, numbers
-from lab_helpers.present.drawings import draw_services
-from lab_helpers.present.scaling import plot_scaling
+from lab_helpers.show.checks import check, numbers
+from lab_helpers.chapters.c01_service_mesh.drawings import draw_services
+from lab_helpers.chapters.c02_lab_environment.scaling import plot_scaling
 
 
 def timeline(*rows):

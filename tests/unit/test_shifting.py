@@ -8,10 +8,10 @@ import pytest
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.mesh.apply import Outcome
-from lab_helpers.mesh.shift import Progress
-from lab_helpers.present.latest import Latest
-from lab_helpers.present.shifting import _state, replay
+from lab_helpers.istio.apply import Outcome
+from lab_helpers.chapters.c12_traffic_shifting.shift import Progress
+from lab_helpers.show.latest import Latest
+from lab_helpers.chapters.c12_traffic_shifting.widget import _state, replay
 
 EFFECT = Outcome("kubectl", [], proxies=8, seconds=0.2)
 

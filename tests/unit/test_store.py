@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from lab_helpers.core.errors import BuildError
-from lab_helpers.embedded import contained, paths, store, toolchain
-from lab_helpers.embedded.store import Part
+from lab_helpers.node.build import contained, store, toolchain
+from lab_helpers.core import paths
+from lab_helpers.node.build.store import Part
 
 
 class Quiet:

@@ -9,7 +9,8 @@ import pandas as pd
 from lightkube.resources.core_v1 import Pod
 
 from lab_helpers.core.errors import TrafficError
-from lab_helpers.mesh import channels, converge
+from lab_helpers.kube import channels
+from lab_helpers.istio import converge
 
 # Whatever tool the image has: productpage's has Python and no curl, the others have curl.
 SEND = """

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from lightkube.resources.core_v1 import Pod
 
-from lab_helpers.mesh import attempts, commands, converge
-from lab_helpers.present.checks import register, wrong
+from lab_helpers.chapters.c01_service_mesh import attempts
+from lab_helpers.kube import commands
+from lab_helpers.istio import converge
+from lab_helpers.show.checks import register, wrong
 
 # What somebody may want to name in a rule, and what the field is called in which a Kubernetes API would take it.
 WORDS = {

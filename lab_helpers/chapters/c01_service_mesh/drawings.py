@@ -6,7 +6,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
-from lab_helpers.present.pictures import INK, SEEN, STYLE, WANTED, Picture
+from lab_helpers.show.plots import INK, SEEN, STYLE, WANTED, Picture
 
 WIDE, HIGH, STRIP = 1.5, 0.5, 0.28  # inches: a service's box, and the strip of its proxy below it
 # Middle of each box, in inches from the lower left corner.

@@ -7,7 +7,8 @@ from datetime import datetime
 import pandas as pd
 from lightkube.resources.core_v1 import Pod
 
-from lab_helpers.mesh import channels, converge, envoy
+from lab_helpers.kube import channels
+from lab_helpers.istio import converge, envoy
 
 COLUMNS = ["pod", "service account", "identity", "hours"]
 

@@ -11,7 +11,8 @@ from lightkube.resources.core_v1 import Pod, Service
 
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.mesh import channels, converge
+from lab_helpers.kube import channels
+from lab_helpers.istio import converge
 
 NAME = "eavesdropper"
 COLUMNS = ["source", "destination", "bytes", "legible", "text"]

@@ -11,7 +11,7 @@ from lightkube.resources.core_v1 import Pod
 
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.mesh import converge
+from lab_helpers.istio import converge
 
 COLUMNS = ["time", "utilization", "wanted", "pods"]
 

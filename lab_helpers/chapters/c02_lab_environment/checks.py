@@ -8,8 +8,9 @@ import pandas as pd
 from lightkube.core.exceptions import ApiError
 from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 
-from lab_helpers.mesh import autoscaler, cluster, commands
-from lab_helpers.present.checks import register, wrong
+from lab_helpers.chapters.c02_lab_environment import autoscaler, nodes as cluster
+from lab_helpers.kube import commands
+from lab_helpers.show.checks import register, wrong
 
 OLDEST = (1, 31)  # the oldest Kubernetes that Istio 1.31 supports
 

@@ -9,7 +9,8 @@ from lightkube.resources.core_v1 import Node
 from lightkube.utils.quantity import parse_quantity
 
 from lab_helpers.core.errors import ClusterError, TrafficError
-from lab_helpers.mesh import channels, converge
+from lab_helpers.kube import channels
+from lab_helpers.istio import converge
 
 READER = "node-reader"
 CRI_METRICS = 11234  # the port that the article gives to containerd's own metrics

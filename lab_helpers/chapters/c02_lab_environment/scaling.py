@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lab_helpers.core.errors import LabError
-from lab_helpers.present.pictures import INK, SEEN, STYLE, WANTED, Picture
+from lab_helpers.show.plots import INK, SEEN, STYLE, WANTED, Picture
 
 
 def plot_scaling(seen: pd.DataFrame, target: float) -> Picture:

@@ -9,8 +9,9 @@ from lightkube.resources.admissionregistration_v1 import MutatingWebhookConfigur
 from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
 
 from lab_helpers.core.errors import LabError
-from lab_helpers.mesh import commands, converge, installation, istiod
-from lab_helpers.present.checks import register, wrong
+from lab_helpers.kube import commands
+from lab_helpers.istio import converge, installation, istiod
+from lab_helpers.show.checks import register, wrong
 
 SKEW = 1  # minor versions that istioctl and the control plane may be apart
 NO_EGRESS = "-f 03_install/02-no-egress.yaml"

@@ -15,7 +15,7 @@ import yaml
 
 from lab_helpers.core.fields import ABSENT, differences
 from lab_helpers.core.manifests import title
-from lab_helpers.mesh import commands
+from lab_helpers.kube import commands
 
 PARTS = {"control plane": "istiod", "ingress": "istio-ingressgateway", "egress": "istio-egressgateway",
          "CNI": "istio-cni-node", "ztunnel": "ztunnel"}  # fmt: skip

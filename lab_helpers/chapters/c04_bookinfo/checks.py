@@ -6,9 +6,11 @@ import pandas as pd
 from lightkube.resources.core_v1 import Pod, Service
 
 from lab_helpers.core.statistics import ALPHA, goodness_of_fit, required_n
-from lab_helpers.mesh import converge, objects, observe
-from lab_helpers.present.checks import register, wrong
-from lab_helpers.present.pictures import count
+from lab_helpers.istio import converge
+from lab_helpers.kube import objects
+from lab_helpers.traffic import observe
+from lab_helpers.show.checks import register, wrong
+from lab_helpers.show.plots import count
 
 VERSIONS = {"details": {"v1"}, "productpage": {"v1"}, "ratings": {"v1"}, "reviews": {"v1", "v2", "v3"}}
 STARS = {"v1": "none", "v2": "black", "v3": "red"}

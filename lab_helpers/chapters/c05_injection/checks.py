@@ -7,9 +7,10 @@ import yaml
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Namespace, Pod
 
-from lab_helpers.mesh import converge, injection, istiod
-from lab_helpers.mesh.commands import Output
-from lab_helpers.present.checks import register, wrong
+from lab_helpers.istio import converge, istiod
+from lab_helpers.chapters.c05_injection import injection
+from lab_helpers.kube.commands import Output
+from lab_helpers.show.checks import register, wrong
 
 LABEL = "sidecar.istio.io/inject"
 OWN = {"client", "productpage-v1", "details-v1", "ratings-v1"}  # what the chapter starts with; who else is there is not its business

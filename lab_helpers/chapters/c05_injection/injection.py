@@ -11,7 +11,8 @@ from lightkube.resources.core_v1 import Pod
 
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.fields import differences
-from lab_helpers.mesh import apply, commands, converge
+from lab_helpers.istio import apply, converge
+from lab_helpers.kube import commands
 
 # The API server's own doing, new with each answer: uid and time, and the name of the volume with the account's token.
 PASSING = re.compile(r"^  (?:uid|creationTimestamp): .*\n|(?<=kube-api-access)-\w{5}\b", re.MULTILINE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lab_helpers.present.checks import register, wrong
+from lab_helpers.show.checks import register, wrong
 
 GATEWAY, PAGE = "istio-ingressgateway", "productpage-v1"
 USED = {

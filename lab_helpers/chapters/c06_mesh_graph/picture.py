@@ -7,8 +7,8 @@ import math
 import pandas as pd
 
 from lab_helpers.core.errors import LabError
-from lab_helpers.present.pictures import layers
-from lab_helpers.present.svg import BAD, GOOD, WARN, Drawing, group, number, text
+from lab_helpers.show.plots import layers
+from lab_helpers.show.svg import BAD, GOOD, WARN, Drawing, group, number, text
 
 BOX, ROW, GAP = (124, 34), 66, 138  # a node's size, the height of a row, the space between two columns; in pixels
 # Kiali's own limits for HTTP: from 0.1 % of failures on it is degraded, from 10 % on it fails.

@@ -9,8 +9,8 @@ import pandas as pd
 from lightkube.resources.core_v1 import Pod, Service
 
 from lab_helpers.core.errors import QueryError
-from lab_helpers.mesh import prometheus
-from lab_helpers.mesh.prometheus import Window
+from lab_helpers.traffic import prometheus
+from lab_helpers.traffic.prometheus import Window
 
 WRITTEN = 1.5  # seconds: a proxy writes its access log once a second
 COLUMNS = ["time", "pod", "container", "kind", "line"]

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from lab_helpers.core.errors import LabError
-from lab_helpers.present.svg import BAD, HUES, Drawing, group, number, text
+from lab_helpers.show.svg import BAD, HUES, Drawing, group, number, text
 
 NAMES, BARS, END, ROW, TOP = 252, 450, 90, 24, 26  # pixels: the column of names, of bars, the space behind; a row, the scale
 INDENT = 13

@@ -11,9 +11,9 @@ import pandas as pd
 from lightkube.resources.core_v1 import ConfigMap
 
 from lab_helpers.core.errors import QueryError
-from lab_helpers.mesh import graph, prometheus
-from lab_helpers.mesh.prometheus import Window
-from lab_helpers.mesh.variables import EVERYTHING, Variables
+from lab_helpers.traffic import graph, prometheus
+from lab_helpers.traffic.prometheus import Window
+from lab_helpers.chapters.c08_metrics.variables import EVERYTHING, Variables
 
 QUIET = 10.0  # seconds before the traffic, so that a line has somewhere to rise from
 POINTS = 60  # of a line: as many as a small panel can show

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pandas as pd
 import plotly.graph_objects as go
 
-from lab_helpers.mesh.dashboards import Dashboard, Panel
-from lab_helpers.present.svg import HUES, number
+from lab_helpers.chapters.c08_metrics.dashboards import Dashboard, Panel
+from lab_helpers.show.svg import HUES, number
 
 DRAWN_WIDE = ("timeseries", "stat", "table", "heatmap")
 UNIT, HEAD = 34, 30  # pixels: a row of the grid; the title of a panel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lab_helpers.core.errors import QueryError
-from lab_helpers.mesh import prometheus
+from lab_helpers.traffic import prometheus
 
 EVERYTHING = '{__name__!=""}'
 

@@ -7,9 +7,11 @@ from lightkube.resources.core_v1 import Pod
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.statistics import goodness_of_fit, rate_interval, required_n
-from lab_helpers.mesh import converge, observe, shift
-from lab_helpers.present.checks import register, wrong
-from lab_helpers.present.pictures import count
+from lab_helpers.istio import converge
+from lab_helpers.traffic import observe
+from lab_helpers.chapters.c12_traffic_shifting import shift
+from lab_helpers.show.checks import register, wrong
+from lab_helpers.show.plots import count
 
 VERSIONS = {"v1", "v2", "v3"}
 WEIGHTS = {"v1": 15, "v2": 25, "v3": 60}

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from lab_helpers.core.errors import MeshError, TrafficError
 from lab_helpers.core.statistics import validate_weights
-from lab_helpers.mesh import apply, objects, observe
-from lab_helpers.mesh.observe import CLIENTS
+from lab_helpers.istio import apply
+from lab_helpers.kube import objects
+from lab_helpers.traffic import observe
+from lab_helpers.traffic.observe import CLIENTS
 
 API = "networking.istio.io/v1"
 

@@ -17,9 +17,10 @@ import traitlets
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.statistics import ALPHA, goodness_of_fit, rate_interval
-from lab_helpers.mesh import objects, shift
-from lab_helpers.present.latest import Latest
-from lab_helpers.present.pictures import plot_shares
+from lab_helpers.kube import objects
+from lab_helpers.chapters.c12_traffic_shifting import shift
+from lab_helpers.show.latest import Latest
+from lab_helpers.show.plots import plot_shares
 
 SCRIPT = files("lab_helpers.present").joinpath("shifting.js").read_text()
 STYLE = files("lab_helpers.present").joinpath("shifting.css").read_text()

@@ -11,9 +11,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from .contained import Say, run
-from .toolchain import pip_install
-from .versions import VERSIONS
+from lab_helpers.node.build.contained import Say, run
+from lab_helpers.node.build.toolchain import pip_install
+from lab_helpers.node.build.versions import VERSIONS
 
 FOLDER = Path(__file__).parent / "images"
 SOURCES = "samples/bookinfo/src"

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 from zipfile import ZipFile
 
-from . import paths
-from .contained import Say, run
-from .store import Part
-from .toolchain import GO_TOOLS, go_module, go_run, pip_install
-from .versions import VERSIONS
+from lab_helpers.core import paths
+from lab_helpers.node.build.contained import Say, run
+from lab_helpers.node.build.store import Part
+from lab_helpers.node.build.toolchain import GO_TOOLS, go_module, go_run, pip_install
+from lab_helpers.node.build.versions import VERSIONS
 
 SOURCES = Path(__file__).parent / "build"
 COMPONENTS = (

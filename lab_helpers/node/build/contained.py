@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..core.errors import BuildError
-from . import paths
+from lab_helpers.core.errors import BuildError
+from lab_helpers.core import paths
 
 Say = Callable[[str], None]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from .contained import Say, run
-from .store import Part
-from .versions import VERSIONS
+from lab_helpers.node.build.contained import Say, run
+from lab_helpers.node.build.store import Part
+from lab_helpers.node.build.versions import VERSIONS
 
 
 def sources(suite: str) -> str:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core.errors import BuildError
-from . import applications
-from .binaries import ENVOY, FORTIO, HTTPBIN, ISTIO, ISTIO_SOURCES, JAEGER, PAUSE, PROMETHEUS, ZIPKIN
-from .contained import Say, run
-from .debian import BASE, NODE_ROOT
-from .store import Part
-from .versions import VERSIONS
+from lab_helpers.core.errors import BuildError
+from lab_helpers.node.build import applications
+from lab_helpers.node.build.binaries import ENVOY, FORTIO, HTTPBIN, ISTIO, ISTIO_SOURCES, JAEGER, PAUSE, PROMETHEUS, ZIPKIN
+from lab_helpers.node.build.contained import Say, run
+from lab_helpers.node.build.debian import BASE, NODE_ROOT
+from lab_helpers.node.build.store import Part
+from lab_helpers.node.build.versions import VERSIONS
 
 FOLDER = Path(__file__).parent / "images"
 PAUSE_IMAGE = "registry.k8s.io/pause:lab"

@@ -13,9 +13,9 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from ..core.errors import BuildError, LabError
-from . import paths
-from .contained import Say
+from lab_helpers.core.errors import BuildError, LabError
+from lab_helpers.core import paths
+from lab_helpers.node.build.contained import Say
 
 PARTS = paths.CACHE / "parts"
 UNFINISHED = paths.CACHE / "unfinished"

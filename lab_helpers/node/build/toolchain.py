@@ -10,9 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import contained, paths
-from .store import BUILD_LOGS, Part
-from .versions import VERSIONS
+from lab_helpers.node.build import contained
+from lab_helpers.core import paths
+from lab_helpers.node.build.store import BUILD_LOGS, Part
+from lab_helpers.node.build.versions import VERSIONS
 
 
 def missing_packages(packages: list[str]) -> list[str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from ..core.errors import ClusterError
-from ..core.wait import wait_until
-from .binaries import ISTIO_SOURCES
-from .cluster import kubectl, wait_available
+from lab_helpers.core.errors import ClusterError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.node.build.binaries import ISTIO_SOURCES
+from lab_helpers.node.cluster import kubectl, wait_available
 
 NAMESPACE = "istio-system"
 OVERLAY = Path(__file__).parent / "overlay"

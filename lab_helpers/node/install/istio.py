@@ -10,13 +10,13 @@ from pathlib import Path
 
 import httpx
 
-from ..core.errors import ClusterError, MeshError
-from ..core.wait import wait_until
-from . import paths
-from .binaries import ISTIO_SOURCES
-from .cluster import kubectl, wait_available
-from .contained import Say
-from .versions import VERSIONS
+from lab_helpers.core.errors import ClusterError, MeshError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.core import paths
+from lab_helpers.node.build.binaries import ISTIO_SOURCES
+from lab_helpers.node.cluster import kubectl, wait_available
+from lab_helpers.node.build.contained import Say
+from lab_helpers.node.build.versions import VERSIONS
 
 NAMESPACE = "default"
 

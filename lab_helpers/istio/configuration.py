@@ -1,0 +1,54 @@
+"""The mesh's configuration as objects: of which kinds, and kept safe while Istio, whose kinds they are, is not there."""
+
+from __future__ import annotations
+
+import json
+
+from lab_helpers.core.manifests import title
+from lab_helpers.istio import apply
+from lab_helpers.kube import objects
+from lab_helpers.kube.apply import Change, Outcome
+from lab_helpers.kube.kinds import CONFIG_MAP, NAMESPACE, Kind
+
+KEPT, WHERE = "meshlab-kept", "istio-system"
+
+
+def kinds(lab) -> list[Kind]:
+    """The kinds of namespaced mesh configuration that the cluster knows: Istio's own and the Gateway API's."""
+    return lab.client.kinds(lambda group: group.endswith("istio.io") or group == "gateway.networking.k8s.io")
+
+
+def keep(lab) -> Outcome:
+    """Put a copy of all Istio configuration of all namespaces into a ConfigMap, where neither an uninstall nor a crash takes it."""
+    # Kinds of the Gateway API are not Istio's to take away. And an older copy may hold what an uninstall has taken already.
+    found = [each for kind in kinds(lab) if kind.group.endswith("istio.io") for each in lab.client.list(kind, "*")]
+    copies = [*(kept(lab) or []), *map(_copy, found)]
+    copies = list({(each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]): each for each in copies}.values())
+    metadata = {"name": KEPT, "namespace": WHERE}
+    objects.write(lab.client, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"objects": json.dumps(copies)}})
+    changes = [Change(f"{title(each)} in {each['metadata']['namespace']}", "kept") for each in copies]
+    return Outcome("kubectl get istio-io --all-namespaces -o yaml > kept.yaml", changes)
+
+
+def restore(lab) -> Outcome:
+    """Create again what `keep` has kept and is missing now, and throw the copy away; nothing where there is no copy."""
+    command = "kubectl create -f kept.yaml"
+    copies = kept(lab)
+    if copies is None:
+        return Outcome(command, [])
+    there = {each["metadata"]["name"] for each in lab.client.list(NAMESPACE)}
+    missing = [each for each in copies if each["metadata"]["namespace"] in there and objects.read(lab.client, each) is None]
+    outcome = apply.write(lab, missing, command)
+    lab.client.delete(CONFIG_MAP, KEPT, WHERE)
+    return outcome
+
+
+def kept(lab) -> list[dict] | None:
+    """What `keep` has kept; None where there is no copy."""
+    found = lab.client.get(CONFIG_MAP, KEPT, WHERE)
+    return json.loads(found["data"]["objects"]) if found else None
+
+
+def _copy(document: dict) -> dict:
+    metadata = {key: value for key, value in document["metadata"].items() if key in ("name", "namespace", "labels", "annotations")}
+    return {**{key: value for key, value in document.items() if key != "status"}, "metadata": metadata}

@@ -1,0 +1,245 @@
+"""The official client, with objects as plain dicts: what is asked of the API server goes through here, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from kubernetes.client import ApiClient
+from kubernetes.client.rest import ApiException
+from kubernetes.dynamic import DynamicClient, LazyDiscoverer
+from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError
+from kubernetes.dynamic.resource import Resource
+
+from lab_helpers.core.errors import ManifestError
+from lab_helpers.kube import credentials, mark
+from lab_helpers.kube.kinds import Kind
+from lab_helpers.kube.kubeconfig import Context
+
+FIELD_MANAGER = "meshlab"
+TIMEOUT = (5.0, 60.0)  # seconds to connect, and between two bytes
+PAGE = 500  # objects that a list asks for at a time, as kubectl does
+MERGE = "application/merge-patch+json"
+
+Result = TypeVar("Result")
+
+
+class Answer(NamedTuple):
+    """What the API server, or whoever it passed the question on to, answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class _InMemory(LazyDiscoverer):
+    """Discovery that leaves no file: the library's own lies where anybody on the machine could have put another."""
+
+    def _write_cache(self) -> None:
+        pass
+
+
+class Client:
+    """One cluster as one user, with a namespace that is meant where none is named.
+
+    Whatever changes something (but for a dry run) is refused on a cluster that does not carry the course's mark; see `mark`.
+
+    Parameters
+    ----------
+    context : Context
+    namespace : str
+    tools : Path or str
+        A folder with kubectl and istioctl of the cluster's version, if there is one.
+    """
+
+    def __init__(self, context: Context, namespace: str = "default", tools: Path | str = ""):
+        self.context, self.namespace, self.tools = context, namespace, tools
+        self._lock = threading.RLock()
+        self._connected: DynamicClient | None = None
+        self._until: datetime | None = None
+        self._permitted = False
+
+    @property
+    def version(self) -> str:
+        """Of Kubernetes, such as ``v1.36.3``."""
+        return self._ask(lambda api: api.version["kubernetes"]["gitVersion"])
+
+    @property
+    def configuration(self):
+        """The official client's own configuration, with credentials that are still good."""
+        return self._ask(lambda api: api.configuration)
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> dict | None:
+        """The object as the cluster has it now; None where there is none."""
+        resource = self.resource(kind)
+        try:
+            return self._ask(lambda api: api.get(resource, name, _place(resource, namespace or self.namespace), **_PLAIN))
+        except NotFoundError:
+            return None
+
+    def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str | None] | None = None) -> list[dict]:
+        """All objects of a kind.
+
+        Parameters
+        ----------
+        kind : Kind
+        namespace : str, optional
+            ``"*"`` for all.
+        labels : mapping, optional
+            That they have to have; None for any value.
+        """
+        resource = self.resource(kind)
+        where = None if namespace == "*" else _place(resource, namespace or self.namespace)
+        how = {"label_selector": ",".join(key if value is None else f"{key}={value}" for key, value in labels.items())} if labels else {}
+        found: list[dict] = []
+        more = None
+        while more != "":
+            page = self._ask(lambda api: api.get(resource, None, where, limit=PAGE, _continue=more, **how, **_PLAIN))  # noqa: B023
+            found += [{"apiVersion": kind.apiVersion, "kind": kind.kind, **each} for each in page["items"]]
+            more = page["metadata"].get("continue", "")
+        return found
+
+    def create(self, document: dict, namespace: str | None = None) -> dict:
+        """Create an object that must not be there yet."""
+        self.require_mark()
+        resource = self.resource(Kind.of(document))
+        where = _place(resource, document["metadata"].get("namespace") or namespace or self.namespace)
+        return self._ask(lambda api: api.create(resource, document, where, field_manager=FIELD_MANAGER, **_PLAIN))
+
+    def apply(self, document: dict, namespace: str | None = None, dry_run: bool = False) -> dict:
+        """Server-side apply an object as the course's field manager, and take over fields that others had set."""
+        if not dry_run:
+            self.require_mark()
+        resource = self.resource(Kind.of(document))
+        where = _place(resource, document["metadata"].get("namespace") or namespace or self.namespace)
+        how = {"field_manager": FIELD_MANAGER, "force_conflicts": True, **({"dry_run": "All"} if dry_run else {})}
+        return self._ask(lambda api: api.server_side_apply(resource, document, None, where, **how, **_PLAIN))
+
+    def patch(self, kind: Kind, name: str, change: dict, namespace: str | None = None) -> dict:
+        """Merge `change` into an object (RFC 7386: None takes a field away)."""
+        self.require_mark()
+        resource = self.resource(kind)
+        where = _place(resource, namespace or self.namespace)
+        return self._ask(lambda api: api.patch(resource, change, name, where, content_type=MERGE, field_manager=FIELD_MANAGER, **_PLAIN))
+
+    def delete(self, kind: Kind, name: str, namespace: str | None = None, grace: int | None = None, orphan: bool = False) -> bool:
+        """Ask for an object to be deleted; False if there was none.
+
+        Parameters
+        ----------
+        kind, name, namespace
+        grace : int, optional
+            Seconds that a pod is given to end by itself, instead of its own.
+        orphan : bool
+            Leave what belongs to it.
+        """
+        self.require_mark()
+        resource = self.resource(kind)
+        how = {} if grace is None else {"grace_period_seconds": grace}
+        how |= {"propagation_policy": "Orphan"} if orphan else {}
+        try:
+            self._ask(lambda api: api.delete(resource, name, _place(resource, namespace or self.namespace), **how, **_PLAIN))
+        except NotFoundError:
+            return False
+        return True
+
+    def raw(self, path: str, params: Mapping | None = None, timeout: float = TIMEOUT[1]) -> Answer:
+        """GET any path of the API server; what is no object, and whatever status it has."""
+
+        def ask(api: DynamicClient) -> Answer:
+            request = api.client.param_serialize(
+                "GET", path, query_params=list((params or {}).items()), header_params={"Accept": "*/*"}, auth_settings=["BearerToken"]
+            )
+            found = api.client.call_api(*request, _request_timeout=(TIMEOUT[0], timeout))
+            answer = Answer(found.status, found.headers, found.read() or b"")
+            if answer.status == 401:
+                raise ApiException(401, "Unauthorized", body=answer.text)
+            return answer
+
+        return self._ask(ask)
+
+    def resource(self, kind: Kind) -> Resource:
+        """The library's description of a kind, looked up in the cluster once.
+
+        Raises
+        ------
+        ManifestError
+            The cluster has no such kind.
+        """
+        try:
+            return self._ask(lambda api: api.resources.get(api_version=kind.apiVersion, kind=kind.kind))
+        except ResourceNotFoundError as error:
+            do = "Install Istio first, or correct apiVersion." if "istio.io" in kind.apiVersion else "Correct apiVersion and kind."
+            raise ManifestError(f"The cluster knows no {kind.kind} in {kind.apiVersion}.", do) from error
+
+    def kinds(self, wanted: Callable[[str], bool]) -> list[Kind]:
+        """The kinds of namespaced objects, in the version that the cluster prefers, of all API groups whose name is `wanted`."""
+        groups = [each for each in self.raw("/apis").json()["groups"] if wanted(each["name"])]
+        found = []
+        for version in (each["preferredVersion"]["groupVersion"] for each in groups):
+            answer = self.raw(f"/apis/{version}")
+            resources = answer.json()["resources"] if answer.status == 200 else []  # its last kind may have gone this moment
+            found += [Kind(version, each["kind"]) for each in resources if each["namespaced"] and "list" in each["verbs"]]
+        return found
+
+    @contextmanager
+    def permitted(self) -> Iterator[None]:
+        """Within it, also a cluster without the mark may be changed: for whoever was told so, and sets it."""
+        before, self._permitted = self._permitted, True
+        try:
+            yield
+        finally:
+            self._permitted = before
+
+    def require_mark(self) -> None:
+        """Refuse a cluster that is not marked as one for the course; see `mark.require`."""
+        if not self._permitted:
+            mark.require(self)
+            self._permitted = True
+
+    def _ask(self, question: Callable[[DynamicClient], Result]) -> Result:
+        """Ask with credentials that are still good; once more with fresh ones where they turn out not to be."""
+        with self._lock:
+            if self._connected is None or (self._until and self._until < datetime.now(UTC)):
+                self._connect()
+            api = self._connected
+        try:
+            return question(api)
+        except ApiException as error:
+            if error.status != 401 or not {"exec", "tokenFile"} & set(self.context.user):
+                raise
+        with self._lock:
+            if self._connected is api:
+                self._connect()
+        return question(self._connected)
+
+    def _connect(self) -> None:
+        configuration, self._until = credentials.configuration(self.context)
+        self._connected = DynamicClient(_Api(configuration), cache_file="/nonexistent/discovery", discoverer=_InMemory)
+
+
+class _Api(ApiClient):
+    """The official client, with a deadline for every request: its own is none."""
+
+    def call_api(self, *request, _request_timeout=None, **more):
+        return super().call_api(*request, _request_timeout=_request_timeout or TIMEOUT, **more)
+
+
+# Answers as the plain dicts that the API server sent.
+_PLAIN = {"serializer": lambda _client, document: document}
+
+
+def _place(resource: Resource, namespace: str) -> str | None:
+    return namespace if resource.namespaced else None

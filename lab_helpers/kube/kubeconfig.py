@@ -1,0 +1,137 @@
+"""Which cluster, and as whom: kubeconfig files read and merged as kubectl does.
+
+The official client has a merger as well; it takes the *last* file's current context, where kubectl takes the first
+(client-go, ``tools/clientcmd/loader.go``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from lab_helpers.core import paths
+from lab_helpers.core.errors import ClusterError
+
+ENTRIES = {"clusters": "cluster", "contexts": "context", "users": "user"}
+# The fields that name files, which count from the folder of the kubeconfig that names them.
+FILES = {"clusters": ("certificate-authority",), "users": ("client-certificate", "client-key", "tokenFile")}
+FRESH = "Fetch the kubeconfig anew."
+
+
+@dataclass(frozen=True)
+class Context:
+    """One context of the kubeconfig, and what it points at.
+
+    Attributes
+    ----------
+    name : str
+    cluster, user : dict
+        As in the kubeconfig; paths of files are absolute.
+    variable : str
+        The value of ``KUBECONFIG`` with which kubectl reads the same.
+    """
+
+    name: str
+    cluster: dict
+    user: dict = field(repr=False)
+    variable: str
+
+    @property
+    def server(self) -> str:
+        """Address of the API server."""
+        return self.cluster["server"]
+
+    @property
+    def where(self) -> str:
+        """How a sentence names it."""
+        return f"The cluster of context {self.name} at {self.server}"
+
+
+def files() -> list[Path]:
+    """The files that kubectl would read: those of ``$KUBECONFIG``, or else ``~/.kube/config``."""
+    named = [Path(each).expanduser() for each in os.environ.get("KUBECONFIG", "").split(os.pathsep) if each]
+    return named or [paths.HOME / ".kube" / "config"]
+
+
+def choose(name: str | None, candidates: Iterable[Path]) -> Context:
+    """Find a context in kubeconfig files.
+
+    Parameters
+    ----------
+    name : str or None
+        Without it, the current context.
+    candidates : iterable of Path
+        In kubectl's order: whatever the first of them says stands. Files that do not exist are left out.
+
+    Raises
+    ------
+    ClusterError
+        No file, none that is a kubeconfig, no such context, or one that is not complete; names what there is.
+    """
+    candidates = list(candidates)
+    there = [path for path in candidates if path.exists()]
+    if not there:
+        raise ClusterError(f"There is no kubeconfig: {', '.join(map(str, candidates))} does not exist.", "Set KUBECONFIG to yours.")
+    merged = merge(there)
+    known = f"There are: {', '.join(merged['contexts']) or 'none'}."
+    name = name or merged["current-context"]
+    if not name:
+        raise ClusterError("The kubeconfig has no current context.", f"Name one. {known}")
+    if name not in merged["contexts"]:
+        raise ClusterError(f"No kubeconfig has a context {name!r}.", known)
+    context = merged["contexts"][name]
+    cluster = merged["clusters"].get(context.get("cluster"))
+    if not (cluster or {}).get("server"):
+        raise ClusterError(f"Context {name} names the cluster {context.get('cluster')!r}, of which no server is known.", FRESH)
+    user = merged["users"].get(context.get("user"))
+    if user is None and context.get("user"):
+        raise ClusterError(f"Context {name} names the user {context['user']!r}, who is in no kubeconfig.", FRESH)
+    return Context(name, cluster, user or {}, os.pathsep.join(map(str, there)))
+
+
+def merge(candidates: Iterable[Path]) -> dict:
+    """Merge kubeconfig files: of an entry that several have, and of the current context, the first one counts, whole.
+
+    Returns
+    -------
+    dict
+        ``clusters``, ``contexts`` and ``users``, each by name, and ``current-context`` (empty where there is none).
+
+    Raises
+    ------
+    ClusterError
+        One of them is a folder, cannot be read, or is not a kubeconfig.
+    """
+    merged: dict = {**{kind: {} for kind in ENTRIES}, "current-context": ""}
+    for path in candidates:
+        config = _read(path)
+        merged["current-context"] = merged["current-context"] or config.get("current-context") or ""
+        for kind, inner in ENTRIES.items():
+            for entry in config.get(kind) or []:
+                value = dict(entry[inner] or {})
+                for field_ in FILES.get(kind, ()):
+                    if value.get(field_):
+                        value[field_] = str(path.parent.absolute() / value[field_])
+                if os.sep in (value.get("exec") or {}).get("command", ""):  # without a slash it is looked for on PATH
+                    value["exec"] = {**value["exec"], "command": str(path.parent.absolute() / value["exec"]["command"])}
+                merged[kind].setdefault(entry["name"], value)
+    return merged
+
+
+def _read(path: Path) -> dict:
+    if path.is_dir():
+        raise ClusterError(f"{path} is a folder, not a kubeconfig.", "Name the file in it.")
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}  # an empty file is one that says nothing
+        for kind, inner in ENTRIES.items():
+            if not all(isinstance(each["name"], str) and isinstance(each[inner], dict | None) for each in config.get(kind) or []):
+                raise TypeError(f"{kind} is not a list of named entries")
+        return config
+    except PermissionError as error:
+        raise ClusterError(f"{path} may not be read by {paths.USER.pw_name}.", "Ask its owner, or set KUBECONFIG to your own.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ClusterError(f"{path} is not a kubeconfig ({type(error).__name__}: {error}).", FRESH) from error

@@ -1,0 +1,42 @@
+"""Whose cluster is it? The course changes and deletes only where somebody has said that it may: on a cluster with its mark.
+
+The mark is a ConfigMap in ``kube-public``, which outlives Istio and whatever namespace a learner takes. ``meshlab up`` sets it on the
+embedded lab, ``meshlab up --context NAME`` on another cluster, after asking.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from lab_helpers.core.errors import ClusterError
+from lab_helpers.kube.kinds import CONFIG_MAP
+
+NAMESPACE, NAME = "kube-public", "meshlab"
+
+
+def marked(client) -> bool:
+    """Whether the cluster is marked as one for the course."""
+    return client.get(CONFIG_MAP, NAME, NAMESPACE) is not None
+
+
+def set_mark(client) -> None:
+    """Mark the cluster as one on which the course may change and delete."""
+    text = "The course of meshlab may change and delete objects in this cluster. Delete this ConfigMap to forbid it."
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "namespace": NAMESPACE}}
+    with client.permitted():
+        client.apply({**document, "data": {"about": text, "since": datetime.now(UTC).isoformat(timespec="seconds")}})
+
+
+def require(client) -> None:
+    """Refuse a cluster without the mark.
+
+    Raises
+    ------
+    ClusterError
+        It has none.
+    """
+    if not marked(client):
+        raise ClusterError(
+            f"{client.context.where} is not marked as one for the course, so nothing is changed or deleted there.",
+            f"`meshlab up --context {client.context.name}` marks it, after asking. Without that you may look: lab.run, lab.graph.",
+        )

@@ -1,0 +1,1 @@
+"""Requests sent, and what several chapters look at them through: the proxies' counters, Prometheus, the graph, traces."""
