@@ -12,7 +12,7 @@ import numpy as np
 from lab_helpers.course import run as course
 from lab_helpers.core.statistics import failure_rate, goodness_of_fit, quantile_interval, required_n, within_points
 from lab_helpers.core import paths
-from lab_helpers.lab.connect import connect
+from lab_helpers.lab.connection import connect
 from tests.live import kubectl, meshlab
 
 ROUNDS = 3

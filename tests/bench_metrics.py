@@ -14,7 +14,7 @@ import yaml
 from lab_helpers.core import statistics
 from lab_helpers.node.install import addon_manifests as addons
 from lab_helpers.lab import checkpoint
-from lab_helpers.lab.connect import connect
+from lab_helpers.lab.connection import connect
 from tests.live import kubectl
 
 NAMESPACES = ("bench-one", "bench-two")

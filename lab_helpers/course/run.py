@@ -15,7 +15,7 @@ from traitlets import default
 
 from lab_helpers.course import site
 from lab_helpers.core.errors import LabError
-from lab_helpers.lab.connect import connect
+from lab_helpers.lab.connection import connect
 from lab_helpers.course.record import normalise
 
 ROOT = site.ROOT

@@ -2,7 +2,7 @@
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.lab.chapters import Chapter
-from lab_helpers.lab.connect import connect
+from lab_helpers.lab.connection import connect
 from lab_helpers.lab.lab import Lab
 from lab_helpers.show import render
 

@@ -10,7 +10,7 @@ import pytest
 from nbval.plugin import IPyNbFile, coalesce_streams, get_sanitize_patterns
 
 from lab_helpers.course import run as course
-from lab_helpers.lab.connect import connect
+from lab_helpers.lab.connection import connect
 
 SANITIZE = Path(__file__).with_name("nbval_sanitize.cfg")
 

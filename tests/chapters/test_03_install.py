@@ -11,7 +11,7 @@ from lab_helpers.course import run as course
 from lab_helpers.core.errors import CheckError, ClusterError, LabError
 from lab_helpers.istio import installation, istiod
 from lab_helpers.chapters.c03_install import profiles
-from lab_helpers.lab.connect import connect
+from lab_helpers.lab.connection import connect
 from lab_helpers.show import checks
 from lab_helpers.show.checks import check
 

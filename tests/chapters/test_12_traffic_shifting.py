@@ -16,7 +16,7 @@ from playwright.sync_api import expect, sync_playwright
 from lab_helpers.core.errors import CheckError, LabError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.traffic import observe
-from lab_helpers.chapters.c12_traffic_shifting import shift
+from lab_helpers.chapters.c12_traffic_shifting import weights
 from lab_helpers.present import TrafficShifting
 from lab_helpers.show.checks import check
 from tests.live import ISTIOCTL, sh

@@ -9,7 +9,7 @@ from lab_helpers.core.errors import CommandError, ManifestError, MeshError, Traf
 from lab_helpers.istio import apply, converge, istiod
 from lab_helpers.kube import channels, objects, rollout
 from lab_helpers.lab import checkpoint
-from lab_helpers.lab.connect import connect
+from lab_helpers.lab.connection import connect
 
 pytestmark = pytest.mark.lab
 

@@ -7,7 +7,7 @@ import pytest
 from lab_helpers.core.errors import QueryError
 from lab_helpers.lab import checkpoint
 from lab_helpers.chapters.c08_metrics import dashboards
-from lab_helpers.lab.connect import connect
+from lab_helpers.lab.connection import connect
 from lab_helpers.chapters.c08_metrics import panels as drawn
 from lab_helpers.chapters.c06_mesh_graph.checks import USED
 

@@ -19,7 +19,7 @@ from lab_helpers.core.wait import wait_until
 from lab_helpers.node.install import addon_manifests as addons
 from lab_helpers.node.install.istio import gateway_url
 from lab_helpers.node.build.versions import VERSIONS
-from lab_helpers.lab.connect import connect
+from lab_helpers.lab.connection import connect
 from tests.live import KUBECTL, kubectl, kubectl_json, meshlab, sh
 
 pytestmark = pytest.mark.lab

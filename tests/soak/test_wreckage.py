@@ -10,7 +10,7 @@ import pytest
 
 from lab_helpers.course import run as course, site
 from lab_helpers.core.manifests import chapters
-from lab_helpers.lab.connect import connect
+from lab_helpers.lab.connection import connect
 from tests import wreckage
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]

@@ -7,7 +7,7 @@ import yaml
 
 from lab_helpers.core.errors import ClusterError
 from lab_helpers.core import paths
-from lab_helpers.lab.connect import connect
+from lab_helpers.lab.connection import connect
 
 
 def kubeconfig(path, *contexts, server="https://127.0.0.1:1", current=True):

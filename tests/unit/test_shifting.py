@@ -9,7 +9,7 @@ import pytest
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.istio.apply import Outcome
-from lab_helpers.chapters.c12_traffic_shifting.shift import Progress
+from lab_helpers.chapters.c12_traffic_shifting.weights import Progress
 from lab_helpers.show.latest import Latest
 from lab_helpers.chapters.c12_traffic_shifting.widget import _state, replay
 

@@ -1,7 +1,7 @@
 """Chapter 12, traffic shifting: shares of the traffic by weight, a canary by hand, and three sliders that move a real mesh."""
 
 from lab_helpers.chapters.c12_traffic_shifting import checks  # noqa: F401 (they register themselves)
-from lab_helpers.chapters.c12_traffic_shifting.shift import shift
+from lab_helpers.chapters.c12_traffic_shifting.weights import shift
 from lab_helpers.chapters.c12_traffic_shifting.widget import TrafficShifting, rehearse
 from lab_helpers.core.statistics import failure_rate, goodness_of_fit, rate_interval, required_n, within_points
 from lab_helpers.lab import Chapter, connect

@@ -9,7 +9,7 @@ from lab_helpers.core.errors import LabError
 from lab_helpers.core.statistics import goodness_of_fit, rate_interval, required_n
 from lab_helpers.istio import converge
 from lab_helpers.traffic import observe
-from lab_helpers.chapters.c12_traffic_shifting import shift
+from lab_helpers.chapters.c12_traffic_shifting import weights
 from lab_helpers.show.checks import register, wrong
 from lab_helpers.show.plots import count
 

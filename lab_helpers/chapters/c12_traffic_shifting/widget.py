@@ -18,7 +18,7 @@ import traitlets
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.statistics import ALPHA, goodness_of_fit, rate_interval
 from lab_helpers.kube import objects
-from lab_helpers.chapters.c12_traffic_shifting import shift
+from lab_helpers.chapters.c12_traffic_shifting import weights
 from lab_helpers.show.latest import Latest
 from lab_helpers.show.plots import plot_shares
 
