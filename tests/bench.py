@@ -9,10 +9,12 @@ import time
 import httpx
 import numpy as np
 
-from lab_helpers.course import run as course
-from lab_helpers.core.statistics import failure_rate, goodness_of_fit, quantile_interval, required_n, within_points
+from lab_helpers.chapters.c12_traffic_shifting import shift
 from lab_helpers.core import paths
-from lab_helpers.lab.connection import connect
+from lab_helpers.core.statistics import failure_rate, goodness_of_fit, quantile_interval, required_n, within_points
+from lab_helpers.course import run as course
+from lab_helpers.course import site
+from lab_helpers.lab import connect
 from tests.live import kubectl, meshlab
 
 ROUNDS = 3
@@ -50,7 +52,7 @@ def the_lab() -> None:
 
 def time_to_effect(lab) -> None:
     """From the API server's answer until the last proxy runs the new weights."""
-    seconds = [lab.shift("reviews", {"v1": 100 - each, "v3": each}).seconds for each in range(1, 51)]
+    seconds = [shift(lab, "reviews", {"v1": 100 - each, "v3": each}).seconds for each in range(1, 51)]
     for quantile in (0.5, 0.99):
         print(f"weights in effect on all proxies, 50 changes: p{100 * quantile:g} {1000 * np.quantile(seconds, quantile):.0f} ms")
     low, high = quantile_interval(seconds, 0.5)
@@ -109,8 +111,8 @@ def rules() -> None:
 
 
 def chapters() -> None:
-    for stem in course.site.chapters():
-        print(f"chapter {stem}: {course.run(stem)[1]:.1f} s", flush=True)
+    for stem in site.chapters():
+        print(f"chapter {stem}: {course.run_chapter(stem)[1]:.1f} s", flush=True)
 
 
 def main() -> None:

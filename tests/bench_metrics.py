@@ -12,15 +12,14 @@ import numpy as np
 import yaml
 
 from lab_helpers.core import statistics
+from lab_helpers.lab import chapters, checkpoint, connect
 from lab_helpers.node.install import addon_manifests as addons
-from lab_helpers.lab import checkpoint
-from lab_helpers.lab.connection import connect
 from tests.live import kubectl
 
 NAMESPACES = ("bench-one", "bench-two")
 SERVICES = ("details", "reviews")  # one that answers at once, and one that has to think
 ROUNDS, REQUESTS = 25, 200
-WORKLOADS = (*checkpoint.CLIENT, *(f"04_bookinfo/{name}.yaml" for name in ("03-details", "04-reviews", "05-ratings")))
+WORKLOADS = (*chapters.CLIENTS[:1], *(f"04_bookinfo/{name}.yaml" for name in ("03-details", "04-reviews", "05-ratings")))
 
 
 def counted(namespace: str, service: str) -> int:

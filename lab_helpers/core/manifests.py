@@ -8,8 +8,9 @@ from pathlib import Path
 import yaml
 
 from lab_helpers.core.errors import ManifestError
+from lab_helpers.core.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2] / "manifests"
+FOLDER = ROOT / "manifests"
 
 # What others point at comes first; deleting goes the other way round. A DestinationRule stands before the VirtualService
 # that names its subsets, since a route to a subset that no proxy knows yet answers 503. Kinds not named here stand
@@ -20,7 +21,7 @@ APPLY_ORDER = (
 )  # fmt: skip
 
 
-def find(name: str, root: Path = ROOT) -> Path:
+def find(name: str, root: Path = FOLDER) -> Path:
     """Find the manifest that a notebook calls `name`.
 
     Parameters
@@ -48,7 +49,7 @@ def find(name: str, root: Path = ROOT) -> Path:
     raise ManifestError(f"Chapter {chapter} has no manifest {file!r}.", _nearest(file, files))
 
 
-def load(name: str, root: Path = ROOT) -> list[dict]:
+def load(name: str, root: Path = FOLDER) -> list[dict]:
     """Read all objects of one manifest, in the order of the file.
 
     Returns
@@ -79,12 +80,12 @@ def load(name: str, root: Path = ROOT) -> list[dict]:
     return documents
 
 
-def chapters(root: Path = ROOT) -> list[str]:
+def chapters(root: Path = FOLDER) -> list[str]:
     """Stems of all chapters that have manifests, in order."""
     return sorted(path.name for path in root.glob("[0-9][0-9]_*/"))
 
 
-def chapter_manifests(stem: str, root: Path = ROOT) -> list[str]:
+def chapter_manifests(stem: str, root: Path = FOLDER) -> list[str]:
     """Names of all manifests of one chapter, in the order in which the chapter applies them.
 
     Raises

@@ -1,0 +1,1 @@
+"""The course as a whole: every chapter run by Papermill, the site from that run, its record, and a new chapter."""

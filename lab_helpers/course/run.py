@@ -11,14 +11,15 @@ from uuid import uuid4
 
 import papermill
 from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
 from traitlets import default
 
-from lab_helpers.course import site
 from lab_helpers.core.errors import LabError
-from lab_helpers.lab.connection import connect
+from lab_helpers.core.paths import ROOT
+from lab_helpers.course import site
 from lab_helpers.course.record import normalise
+from lab_helpers.lab import connect
 
-ROOT = site.ROOT
 NOTEBOOKS = ROOT / "notebooks"
 RUN = ROOT / "build" / "run"
 SITE = ROOT / "build" / "site"
@@ -50,14 +51,24 @@ class LocalKernel(AsyncKernelManager):
         return f"{tempfile.gettempdir()}/kernel-{uuid4().hex[:12]}"
 
 
-def execute(source: Path, target: Path) -> None:
-    """Execute the notebook `source` by Papermill, as a learner would who runs every cell; write it to `target`."""
+def execute(source: Path, target: Path, **parameters) -> None:
+    """Execute the notebook `source` by Papermill, as a learner would who runs every cell; write it to `target`.
+
+    `parameters` that are None are left at the notebook's own.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None}
     quiet = {"progress_bar": False, "kernel_name": "python3", "kernel_manager_class": LocalKernel}
-    papermill.execute_notebook(source, target, cwd=NOTEBOOKS, **quiet)
+    papermill.execute_notebook(source, target, given or None, cwd=NOTEBOOKS, **quiet)
 
 
-def run(stem: str) -> tuple[Path, float]:
-    """Bring the lab to the start of the chapter `stem` and execute it.
+def run_chapter(stem: str, context: str | None = None) -> tuple[Path, float]:
+    """Bring a lab to the start of the chapter `stem` and execute it.
+
+    Parameters
+    ----------
+    stem : str
+    context : str, optional
+        A context of the kubeconfig; without it, the embedded lab, whatever the environment says.
 
     Returns
     -------
@@ -71,23 +82,26 @@ def run(stem: str) -> tuple[Path, float]:
     """
     source, target = find(stem), RUN / f"{stem}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
-    connect(quiet=True, istio=False).checkpoint(stem)
+    connect(context, quiet=True, istio=False).checkpoint(stem)
     began = time.monotonic()
     try:
-        execute(source, target)
+        execute(source, target, context=context)
     except papermill.PapermillExecutionError as error:
         what = f"Chapter {stem} failed in cell {error.cell_index}: {error.ename}: {error.evalue}"
         raise LabError(what, f"The notebook as far as it came: {target.relative_to(ROOT)}") from None
+    except DeadKernelError as error:
+        raise LabError(
+            f"The kernel of chapter {stem} has died.", "Perhaps memory ran out: see `meshlab status`."
+        ) from error
     return target, time.monotonic() - began
 
 
-def run_all(report) -> dict[str, float]:
+def run_course(report, context: str | None = None) -> dict[str, float]:
     """Execute every chapter of ``_toc.yml`` in order, build the site from the run; return seconds by chapter."""
-    lab = connect(quiet=True, istio=False)
-    record: dict = {"lab": str(lab), "chapters": {}}
+    record: dict = {"lab": str(connect(context, quiet=True, istio=False)), "chapters": {}}
     for stem in site.chapters():
         with report.step(f"chapter {stem}"):
-            _, seconds = run(stem)
+            _, seconds = run_chapter(stem, context)
         finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
         record["chapters"][stem] = {"finished": finished, "seconds": seconds}
     runs = RUN / "runs.json"
@@ -104,7 +118,7 @@ def build_site(notebooks: Path = NOTEBOOKS, runs: Path | None = None) -> Path:
 
 def images_table() -> str:
     """Return, as Markdown, every image of the embedded lab: its name, what it is made from, how it differs from the official one."""
-    from lab_helpers.node.build.images import descriptions
+    from lab_helpers.node.build.images import descriptions  # looks for a compiler when it is loaded
 
     rows = [f"| `{name}` | {source} | {differs} |" for name, source, differs in descriptions()]
     return "\n".join(["| image | made from | how it differs |", "|---|---|---|", *rows])

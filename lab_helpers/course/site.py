@@ -18,8 +18,8 @@ import plotly.offline
 import yaml
 
 from lab_helpers.core.errors import LabError
+from lab_helpers.core.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

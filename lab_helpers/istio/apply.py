@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from lab_helpers.core.manifests import in_apply_order, load
+from lab_helpers.core.manifests import load
 from lab_helpers.istio import converge, gateway, proxies
 from lab_helpers.kube import channels, rollout
 from lab_helpers.kube.apply import Outcome, put, take

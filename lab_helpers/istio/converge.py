@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.wait import wait_until_none
+from lab_helpers.istio import istiod, proxies
 from lab_helpers.kube import channels
-from lab_helpers.istio import istiod
 
 DEADLINE = 30.0
 # istiod gathers changes for PILOT_DEBOUNCE_AFTER (0.1 s) of quiet before it pushes. A push that was seen to begin before

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -130,10 +131,11 @@ def _connection(client: Client, path: str, params: list[tuple], where: str) -> I
 
 def _read(channels: WSClient, numbers: Iterable[int], timeout: float) -> dict[int, bytes]:
     """What has come on each of the channels `numbers`, waiting for the first byte of it at most `timeout` seconds."""
-    channels.update(timeout)
-    came = {number: content for number in numbers if (content := channels.read_channel(number))}
-    if not came and channels.is_open():
-        raise TimeoutError(f"nothing came for {timeout:g} s")
+    end = time.monotonic() + timeout
+    while not (came := {number: content for number in numbers if (content := channels.read_channel(number))}) and channels.is_open():
+        if (left := end - time.monotonic()) < 0:
+            raise TimeoutError(f"nothing came for {timeout:g} s")
+        channels.update(left)  # returns for an empty message as well
     return came
 
 
@@ -143,8 +145,9 @@ def _told(where: str) -> Iterator[None]:
     try:
         yield
     except websocket.WebSocketBadStatusException as error:
-        reason = json.loads(error.resp_body or b"{}").get("message", error.status_code)
-        raise MeshError(f"{where} cannot be reached: {reason}", "See whether the pod runs: kubectl get pods -A.") from error
+        body = (error.resp_body or b"").decode(errors="replace")  # a Status of the API server, or a kubelet's text
+        reason = json.loads(body).get("message") if body.startswith("{") else body.strip()
+        raise MeshError(f"{where} cannot be reached: {reason or error.status_code}", "See whether the pod runs: kubectl get pods -A.") from error
     except (websocket.WebSocketException, HTTPException, EOFError, OSError) as error:
         reason = str(error).strip() or type(error).__name__
         raise MeshError(f"{where} did not answer ({reason}).", "See whether the pod runs: kubectl get pods -A.") from error

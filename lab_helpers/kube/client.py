@@ -25,6 +25,7 @@ FIELD_MANAGER = "meshlab"
 TIMEOUT = (5.0, 60.0)  # seconds to connect, and between two bytes
 PAGE = 500  # objects that a list asks for at a time, as kubectl does
 MERGE = "application/merge-patch+json"
+DISCOVERY = "application/json;v=v2;g=apidiscovery.k8s.io;as=APIGroupDiscoveryList"  # of all groups at once, since Kubernetes 1.30
 
 Result = TypeVar("Result")
 
@@ -155,13 +156,14 @@ class Client:
             return False
         return True
 
-    def raw(self, path: str, params: Mapping | None = None, timeout: float = TIMEOUT[1]) -> Answer:
+    def raw(
+        self, path: str, params: Mapping | None = None, timeout: float = TIMEOUT[1], headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """GET any path of the API server; what is no object, and whatever status it has."""
 
         def ask(api: DynamicClient) -> Answer:
-            request = api.client.param_serialize(
-                "GET", path, query_params=list((params or {}).items()), header_params={"Accept": "*/*"}, auth_settings=["BearerToken"]
-            )
+            wanted = {"query_params": list((params or {}).items()), "header_params": {"Accept": "*/*", **(headers or {})}}
+            request = api.client.param_serialize("GET", path, **wanted, auth_settings=["BearerToken"])
             found = api.client.call_api(*request, _request_timeout=(TIMEOUT[0], timeout))
             answer = Answer(found.status, found.headers, found.read() or b"")
             if answer.status == 401:
@@ -185,14 +187,16 @@ class Client:
             raise ManifestError(f"The cluster knows no {kind.kind} in {kind.apiVersion}.", do) from error
 
     def kinds(self, wanted: Callable[[str], bool]) -> list[Kind]:
-        """The kinds of namespaced objects, in the version that the cluster prefers, of all API groups whose name is `wanted`."""
-        groups = [each for each in self.raw("/apis").json()["groups"] if wanted(each["name"])]
-        found = []
-        for version in (each["preferredVersion"]["groupVersion"] for each in groups):
-            answer = self.raw(f"/apis/{version}")
-            resources = answer.json()["resources"] if answer.status == 200 else []  # its last kind may have gone this moment
-            found += [Kind(version, each["kind"]) for each in resources if each["namespaced"] and "list" in each["verbs"]]
-        return found
+        """The kinds of namespaced objects of all API groups whose name is `wanted`, each in the first version that the cluster prefers."""
+        groups = self.raw("/apis", headers={"Accept": DISCOVERY}).json()["items"]
+        found: dict[tuple[str, str], Kind] = {}
+        for group in (each for each in groups if wanted(each["metadata"]["name"])):
+            for version in group["versions"]:
+                for each in version["resources"]:
+                    if each["scope"] == "Namespaced" and "list" in each["verbs"]:
+                        name, kind = group["metadata"]["name"], each["responseKind"]["kind"]
+                        found.setdefault((name, kind), Kind(f"{name}/{version['version']}", kind))
+        return list(found.values())
 
     @contextmanager
     def permitted(self) -> Iterator[None]:

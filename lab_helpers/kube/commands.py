@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 
 from lab_helpers.core.errors import CommandError
-from lab_helpers.core.manifests import ROOT
+from lab_helpers.core.manifests import FOLDER
 from lab_helpers.kube.client import Client
 
 KNOWN = ("kubectl", "istioctl", "curl")
@@ -95,7 +95,7 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
             timeout=deadline,
             env=environment,
             input=stdin,
-            cwd=ROOT if any(_is_manifest(word) for word in words) else None,
+            cwd=FOLDER if any(_is_manifest(word) for word in words) else None,
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{line} did not end within {deadline:g} s.", "Give it a longer deadline, or ask for less.") from error
@@ -124,7 +124,7 @@ def find(name: str, folder: str | os.PathLike = "") -> str:
 
 def _is_manifest(word: str) -> bool:
     """Whether `word` names a manifest of the course, and not a file that lies where the notebook is."""
-    return word.endswith(".yaml") and (ROOT / word).is_file() and not os.path.exists(word)
+    return word.endswith(".yaml") and (FOLDER / word).is_file() and not os.path.exists(word)
 
 
 def _target(client: Client, program: str) -> list[str]:

@@ -10,7 +10,7 @@ import base64
 import os
 import shutil
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def configuration(context: Context) -> tuple[Configuration, datetime | None]:
     ClusterError
         A plugin is missing or fails, or a file that the kubeconfig names; in its own words.
     """
-    user, until = (_by_plugin(context) if "exec" in context.user else (context.user, None))
+    user, until = _by_plugin(context) if "exec" in context.user else (context.user, None)
     one = {
         "current-context": context.name,
         "contexts": [{"name": context.name, "context": {"cluster": "cluster", "user": "user"}}],

@@ -38,5 +38,5 @@ def require(client) -> None:
     if not marked(client):
         raise ClusterError(
             f"{client.context.where} is not marked as one for the course, so nothing is changed or deleted there.",
-            f"`meshlab up --context {client.context.name}` marks it, after asking. Without that you may look: lab.run, lab.graph.",
+            "`meshlab up` marks the embedded lab, `meshlab up --context NAME` another cluster, after asking. Until then you may look.",
         )

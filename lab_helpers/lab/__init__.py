@@ -1,4 +1,4 @@
-"""The lab as a notebook has it: `connect` finds the cluster, `Lab` is what a learner does there, a checkpoint leads to a chapter's start."""
+"""The lab as a notebook has it: `connect` finds the cluster, `Lab` acts on it, a checkpoint leads to a chapter's start."""
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.lab.chapters import Chapter

@@ -13,11 +13,11 @@ from html import escape
 from lab_helpers.core.manifests import title
 from lab_helpers.core.wait import wait_until_none
 from lab_helpers.istio import apply, configuration, converge, istiod, proxies
-from lab_helpers.kube import leftovers, objects, pods, rollout
+from lab_helpers.kube import objects, pods, rollout
 from lab_helpers.kube.apply import Change
 from lab_helpers.kube.client import FIELD_MANAGER
 from lab_helpers.kube.kinds import AUTOSCALER, DEPLOYMENT, NAMESPACE, NETWORK_POLICY, POD, REPLICA_SET, SERVICE, SERVICE_ACCOUNT
-from lab_helpers.lab import chapters
+from lab_helpers.lab import chapters, leftovers
 from lab_helpers.show.render import block
 
 INJECTED = {"istio-injection": "enabled"}

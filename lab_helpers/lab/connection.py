@@ -11,6 +11,7 @@ from urllib3.exceptions import HTTPError
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError
+from lab_helpers.core.manifests import FOLDER
 from lab_helpers.istio import istiod
 from lab_helpers.kube import kubeconfig, objects
 from lab_helpers.kube.client import Client
@@ -69,7 +70,7 @@ def _lab(context: Context, namespace: str) -> Lab:
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(dict.fromkeys([*filter(None, os.environ.get(name, "").split(",")), node]))
     # Relative to the manifests, or just as well to the notebooks: these are the folders that commands run in.
-    overlay = f"-f {os.path.relpath(paths.OVERLAY, paths.ROOT / 'manifests')}"
+    overlay = f"-f {os.path.relpath(paths.OVERLAY, FOLDER)}"
     return Lab(Client(context, namespace, paths.BIN), overlay)
 
 

@@ -1,37 +1,28 @@
-"""From a booted node to a cluster that pods can use: images, DNS, metrics."""
+"""From a booted node to a cluster that pods can use: kubeconfig, images, DNS, metrics."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import yaml
 
-from lab_helpers.core.errors import ClusterError, NodeError
-from lab_helpers.core.wait import wait_until
 from lab_helpers.core import paths
+from lab_helpers.core.errors import LabError, NodeError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.kube import objects, pods
+from lab_helpers.kube.apply import put
+from lab_helpers.kube.client import Client
+from lab_helpers.kube.kinds import NAMESPACE, NODE
+from lab_helpers.lab import Lab, connect
 from lab_helpers.node import pki
 from lab_helpers.node.build.images import IMAGE_STORE, LAYOUT
 from lab_helpers.node.machine import Machine, inside
 
-
-def kubectl(*arguments: str | Path, kubeconfig: Path = paths.KUBECONFIG, stdin: str | None = None, context: str | None = None) -> str:
-    """Run kubectl and return what it printed.
-
-    Raises
-    ------
-    ClusterError
-        When it exits with an error, with its own words.
-    """
-    target = ["--kubeconfig", kubeconfig, *(["--context", context] if context else [])]
-    done = subprocess.run([paths.BIN / "kubectl", *target, *arguments], input=stdin, capture_output=True, text=True)
-    if done.returncode:
-        raise ClusterError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr.strip()}")
-    return done.stdout
+MANIFESTS = Path(__file__).parent / "manifests"
+EVERYWHERE = ("default", "kube-system", "kube-public")  # the namespaces that an API server makes by itself, a moment after it is ready
 
 
 def write_kubeconfig(machine: Machine) -> None:
@@ -79,61 +70,47 @@ def import_images(machine: Machine) -> int:
     return len(missing)
 
 
-def wait_node_ready(machine: Machine) -> None:
+def reach() -> Lab:
+    """Connect to the embedded lab, once its API server answers and has made its first namespaces.
+
+    Raises
+    ------
+    NodeError
+        At the deadline, with what the API server said instead.
+    """
+    said = ""
+
+    def answers() -> Lab | None:
+        nonlocal said
+        try:
+            lab = connect(quiet=True, istio=False)
+            with objects.sentences("The first namespaces"):
+                missing = [name for name in EVERYWHERE if lab.client.get(NAMESPACE, name) is None]
+        except LabError as error:
+            said = error.what
+            return None
+        said = f"there is no namespace {', '.join(missing)}"
+        return None if missing else lab
+
+    return wait_until(answers, "the API server to answer", 60, 0.1, lambda: said, NodeError, "See `meshlab logs kube-apiserver`.")
+
+
+def apply_basics(client: Client) -> None:
+    """Create or update the cluster's DNS and metrics-server, which belong to the cluster, whether the course may change it or not."""
+    read = [document for name in ("coredns", "metrics-server") for document in yaml.safe_load_all((MANIFESTS / f"{name}.yaml").read_text())]
+    with client.permitted():
+        put(client, read)
+
+
+def wait_node_ready(client: Client, name: str) -> None:
     """Wait until the node is Ready."""
 
     def ready() -> bool:
         try:
-            node = json.loads(kubectl("get", "node", machine.name, "--output", "json"))
-        except ClusterError:
+            with objects.sentences(f"Node {name}"):
+                node = client.get(NODE, name)
+        except LabError:
             return False
-        return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
+        return node is not None and pods.condition(node, "Ready") == "True"
 
-    wait_until(ready, f"the node {machine.name} to be Ready", seconds=90, error=NodeError, do="See `meshlab logs kubelet`.")
-
-
-def apply_addons() -> None:
-    """Create or update the cluster's DNS and metrics-server."""
-    folder = files(__package__) / "cluster"
-    text = "\n---\n".join((folder / name).read_text() for name in ("coredns.yaml", "metrics-server.yaml"))
-    kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", stdin=text)
-
-
-def wait_available(namespace: str, deployments: Sequence[str] = (), seconds: float = 180, **target) -> None:
-    """Wait until `deployments` (all of `namespace`, when none is named) have every replica updated and available.
-
-    Raises
-    ------
-    ClusterError
-        At the deadline, naming those that are late and what their pods say.
-    """
-
-    def late() -> list[str]:
-        found = json.loads(kubectl("get", "deployments", "--namespace", namespace, "--output", "json", **target))["items"]
-        missing = set(deployments) - {d["metadata"]["name"] for d in found}
-        waiting = [d["metadata"]["name"] for d in found if not _available(d) and (not deployments or d["metadata"]["name"] in deployments)]
-        return sorted({*missing, *waiting})
-
-    def why() -> str:
-        return f"{', '.join(late())} of namespace {namespace}; {_troubles(namespace, **target)}"
-
-    wait_until(lambda: not late(), "deployments", seconds, every=0.2, late=why, error=ClusterError)
-
-
-def _available(deployment: dict) -> bool:
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
-    observed = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-    return observed and status.get("updatedReplicas", 0) == status.get("availableReplicas", 0) == status.get("replicas", 0) == wanted
-
-
-def _troubles(namespace: str, **target) -> str:
-    """What the pods that are not ready give as the reason."""
-    reasons = []
-    for pod in json.loads(kubectl("get", "pods", "--namespace", namespace, "--output", "json", **target))["items"]:
-        for container in pod["status"].get("containerStatuses", []) + pod["status"].get("initContainerStatuses", []):
-            for state in container["state"].values():
-                if state.get("reason") not in (None, "Completed"):
-                    reasons.append(
-                        f"{pod['metadata']['name']}/{container['name']}: {state['reason']} {state.get('message', '')[:120]}".strip()
-                    )
-    return "; ".join(reasons) or "no container gives a reason"
+    wait_until(ready, f"the node {name} to be Ready", seconds=90, error=NodeError, do="See `meshlab logs kubelet`.")

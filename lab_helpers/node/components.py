@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import yaml
 
 from lab_helpers.core.errors import NodeError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.node import machine as node
 from lab_helpers.node import pki
 from lab_helpers.node.build.contained import Say
-from lab_helpers.node.build.images import PAUSE_IMAGE
-from lab_helpers.node.machine import CGROUP, Machine
+from lab_helpers.node.machine import Machine
 
 BINARIES = "/opt/lab/bin"
 FOUNDATION = ("etcd", "containerd", "kube-apiserver")
@@ -140,100 +137,6 @@ def components(machine: Machine) -> list[Component]:
         Component("kube-proxy", called("kube-proxy", {"config": etc / "kube-proxy.yaml", "hostname-override": machine.name}),
                   _curl("http://127.0.0.1:10256/livez")),
     ]  # fmt: skip
-
-
-def configure(machine: Machine) -> None:
-    """Write the configuration files and kubeconfigs of the components into the node's state."""
-    etc, keys = machine.state / "etc", pki.folder(machine)
-    etc.mkdir(mode=0o700, exist_ok=True)
-    for user in ("controller-manager", "scheduler", "proxy", "kubelet"):
-        pki.write_private(etc / f"{user}.kubeconfig", yaml.safe_dump(pki.kubeconfig(machine, user)).encode())
-    kubelet = {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "authentication": {
-            "anonymous": {"enabled": False},
-            "webhook": {"enabled": True},
-            "x509": {"clientCAFile": f"{keys}/ca.crt"},
-        },
-        "authorization": {"mode": "Webhook"},
-        "tlsCertFile": f"{keys}/kubelet.crt",
-        "tlsPrivateKeyFile": f"{keys}/kubelet.key",
-        "clusterDomain": "cluster.local",
-        "clusterDNS": [machine.dns],
-        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{CGROUP}",
-        "failCgroupV1": False,
-        "failSwapOn": False,
-        "podLogsDir": f"{machine.state}/log/pods",
-        "registerNode": True,
-        # This file system is shared with everything else on the machine: evicting pods would not free it.
-        "evictionHard": {"memory.available": "100Mi"},
-        "imageGCHighThresholdPercent": 100,
-        "imageMinimumGCAge": "8760h",
-        "serializeImagePulls": False,
-        "nodeStatusUpdateFrequency": "5s",
-        "shutdownGracePeriod": "0s",
-        "maxPods": 200,
-    }
-    proxy = {
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "mode": "iptables",
-        "bindAddress": machine.address,
-        "clusterCIDR": machine.pods,
-        "clientConnection": {"kubeconfig": f"{etc}/proxy.kubeconfig"},
-        "healthzBindAddress": "127.0.0.1:10256",
-        "metricsBindAddress": "127.0.0.1:10249",
-        # nf_conntrack_max can only be written in the host's network namespace: leave all of them alone.
-        "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-        "iptables": {"minSyncPeriod": "100ms"},
-    }
-    (etc / "kubelet.yaml").write_text(yaml.safe_dump(kubelet))
-    (etc / "kube-proxy.yaml").write_text(yaml.safe_dump(proxy))
-    (etc / "containerd.toml").write_text(CONTAINERD.format(state=machine.state, pause=PAUSE_IMAGE))
-    network = {
-        "cniVersion": "1.0.0",
-        "name": "meshlab",
-        "plugins": [
-            # ptp, because bridge needs br_netfilter, which is not everywhere.
-            {
-                "type": "ptp",
-                "mtu": 1500,
-                "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[{"subnet": machine.node_pods}]],
-                         "routes": [{"dst": "0.0.0.0/0"}]},
-            },
-            {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True},
-        ],
-    }  # fmt: skip
-    cni = machine.state / "cni"
-    cni.mkdir(exist_ok=True)
-    (cni / "10-meshlab.conflist").write_text(json.dumps(network, indent=2))
-
-
-CONTAINERD = """
-version = 2
-root = "{state}/containerd"
-state = "/run/containerd"
-disabled_plugins = [
-    "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp", "io.containerd.snapshotter.v1.aufs",
-    "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
-]
-[grpc]
-address = "/run/containerd/containerd.sock"
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{pause}"
-# Without CAP_SYS_RESOURCE (common in sandboxes) runc dies when it lowers an OOM score.
-restrict_oom_score_adj = true
-[plugins."io.containerd.grpc.v1.cri".containerd]
-snapshotter = "overlayfs"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/opt/cni/bin"
-conf_dir = "/etc/cni/net.d"
-"""
 
 
 def running(machine: Machine) -> dict[str, int]:

@@ -21,6 +21,7 @@ from lab_helpers.node.build.debian import NODE_ROOT
 UNSHARE = ("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
 CGROUP = "meshlab"
 CGROUP_ROOT = Path("/sys/fs/cgroup")
+AGAIN = "Run `meshlab down` again."
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class Machine:
     def pid_file(self) -> Path:
         """Holds the process id of the `unshare` that holds the node's namespaces; the node ends with it."""
         return self.state / "unshare.pid"
+
+
+MACHINE = Machine()  # the one that the embedded lab has
 
 
 def _holder(machine: Machine) -> psutil.Process | None:
@@ -163,7 +167,7 @@ def start(machine: Machine, log: Path) -> None:
             )
         return next((child.pid for child in holder.children() if child.name() == "tini"), None)
 
-    pid = wait_until(init, "the node's init", seconds=20)
+    pid = wait_until(init, "the node's init", seconds=20, error=NodeError, do="See `meshlab logs boot`.")
     _host("ip", "link", "add", machine.link, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
     _host("ip", "address", "add", f"{machine.host_address}/32", "peer", machine.address, "dev", machine.link)
     _host("ip", "link", "set", machine.link, "up")
@@ -181,7 +185,7 @@ def stop(machine: Machine) -> None:
     if holder := _holder(machine):
         held = [holder, *holder.children(recursive=True)]
         holder.kill()
-        wait_until(lambda: not any(process.is_running() for process in held), "the end of the node's processes", seconds=30)
+        wait_until(lambda: not any(each.is_running() for each in held), "the end of the node's processes", 30, error=NodeError, do=AGAIN)
     # A network namespace without processes outlives them while TCP still tries to say goodbye; the link need not.
     if Path(f"/sys/class/net/{machine.link}").exists():
         _host("ip", "link", "delete", machine.link)
@@ -253,7 +257,8 @@ def remove_cgroups() -> None:
     """Remove the lab's cgroups, deepest first, once their last process is gone."""
     for cgroup in _cgroups():
         for folder, _, _ in os.walk(cgroup, topdown=False):
-            wait_until(lambda folder=Path(folder): _rmdir(folder), f"the end of the processes in {folder}", seconds=30)
+            what = f"the end of the processes in {folder}"
+            wait_until(lambda folder=Path(folder): _rmdir(folder), what, 30, error=NodeError, do=AGAIN)
 
 
 def _rmdir(folder: Path) -> bool:

@@ -66,6 +66,11 @@ def wrong(what: str, hint: str) -> CheckError:
     return CheckError(what, hint)
 
 
+def given(answer) -> set[str]:
+    """A learner's answer as a set of words, whether it came as one word or as several."""
+    return {answer} if isinstance(answer, str) else set(answer)
+
+
 def numbers(chapter: str) -> list[str]:
     """Numbers of all checks of chapter ``"NN"``, in order; none before it is imported."""
     return sorted(each for each in _checks if each.startswith(f"{chapter}."))
@@ -76,5 +81,7 @@ def _find(number: str) -> _Check:
         raise LabError(f"{number!r} is not the number of a check.", 'Numbers look like "04.2": chapter, dot, step.')
     known = numbers(number[:2])
     if number not in known:
-        raise LabError(f"There is no check {number}.", f"Chapter {number[:2]} has {', '.join(known) or 'none, as long as it is not imported'}.")
+        raise LabError(
+            f"There is no check {number}.", f"Chapter {number[:2]} has {', '.join(known) or 'none, as long as it is not imported'}."
+        )
     return _checks[number]

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import httpx2
 import pandas as pd
-from lightkube.core.exceptions import ApiError
-from lightkube.resources.core_v1 import Node, Service
-from lightkube.resources.discovery_v1 import EndpointSlice
 
 from lab_helpers.core.errors import MeshError, QueryError
 from lab_helpers.core.wait import wait_until
+from lab_helpers.istio.gateway import address
+from lab_helpers.istio.proxies import serving
+from lab_helpers.kube.client import Answer
+from lab_helpers.kube.kinds import ENDPOINT_SLICE, SERVICE
 
 TIMEOUT = 30.0  # seconds for an answer
 STARTED = 30.0  # seconds until a pod that is there is ready
@@ -62,7 +62,7 @@ ADDONS = {
 }
 
 
-def ask(lab, name: str, path: str, params: dict | None = None) -> httpx2.Response:
+def ask(lab, name: str, path: str, params: dict | None = None) -> Answer:
     """GET `path` from the add-on `name`; the answer may be an error of the add-on's own.
 
     Raises
@@ -74,28 +74,24 @@ def ask(lab, name: str, path: str, params: dict | None = None) -> httpx2.Respons
     if service is None:
         raise _absent(lab, name)
     port = _port(service, ADDONS[name])
-    where = f"/api/v1/namespaces/{lab.addons}/services/http:{service.metadata.name}:{port.port}/proxy{path}"
-    answer = lab.http.get(where, params=params, timeout=TIMEOUT)
-    if answer.status_code in (502, 503, 504) and not _running(lab, service) and _starting(lab, service):
-        answer = lab.http.get(where, params=params, timeout=TIMEOUT)
-    if answer.status_code in (502, 503, 504) and not _running(lab, service):
+    where = f"/api/v1/namespaces/{lab.addons_namespace}/services/http:{service['metadata']['name']}:{port['port']}/proxy{path}"
+    answer = lab.client.raw(where, params, TIMEOUT)
+    if answer.status in (502, 503, 504) and not _running(lab, service) and _starting(lab, service):
+        answer = lab.client.raw(where, params, TIMEOUT)
+    if answer.status in (502, 503, 504) and not _running(lab, service):
+        app = (service["spec"].get("selector") or {}).get("app", name)
         raise QueryError(
-            f"{name.capitalize()} does not answer: Service {service.metadata.name} in namespace {lab.addons} has no ready pod.",
-            f"See why: kubectl get pods -n {lab.addons} -l app={(service.spec.selector or {}).get('app', name)}",
+            f"{name.capitalize()} does not answer: Service {service['metadata']['name']} in {lab.addons_namespace} has no ready pod.",
+            f"See why: kubectl get pods -n {lab.addons_namespace} -l app={app}",
         )
     return answer
 
 
-def find(lab, name: str) -> Service | None:
+def find(lab, name: str) -> dict | None:
     """The Service of the add-on `name`; None where there is none."""
     for service, labels in ADDONS[name].services:
-        try:
-            found = lab.client.get(Service, service, namespace=lab.addons)
-        except ApiError as error:
-            if error.status.code != 404:
-                raise
-            continue
-        if labels.items() <= (found.spec.selector or {}).items():
+        found = lab.client.get(SERVICE, service, lab.addons_namespace)
+        if found and labels.items() <= (found["spec"].get("selector") or {}).items():
             return found
     return None
 
@@ -122,52 +118,55 @@ def _row(lab, name: str) -> dict:
     if service is None:
         return {"name": name, "state": "not installed", "address": "", "command": f"meshlab addons {name}"}
     if not _running(lab, service):
-        command = f"kubectl get pods -n {lab.addons}"
+        command = f"kubectl get pods -n {lab.addons_namespace}"
         return {"name": name, "state": "no ready pod", "address": "", "command": command}
     if not _pages(ask(lab, name, f"{ADDONS[name].path}/{ADDONS[name].page}")):
         return {"name": name, "state": "up, without pages", "address": "", "command": ""}
-    command = f"kubectl port-forward -n {lab.addons} service/zipkin 9411" if name == "zipkin" else f"istioctl dashboard {name}"
-    return {"name": name, "state": "up", "address": _address(lab, service, ADDONS[name]), "command": command}
+    command = f"kubectl port-forward -n {lab.addons_namespace} service/zipkin 9411" if name == "zipkin" else f"istioctl dashboard {name}"
+    there = _address(lab, service, ADDONS[name])
+    return {"name": name, "state": "up", "address": there and f"{there}{ADDONS[name].path}/", "command": command}
 
 
-def _pages(answer: httpx2.Response) -> bool:
+def _pages(answer: Answer) -> bool:
     # Jaeger built without its pages still has one, to say so.
-    return answer.status_code in (200, 302) and "not compiled with the UI" not in answer.text
+    return answer.status in (200, 302) and "not compiled with the UI" not in answer.text
 
 
-def _address(lab, service: Service, addon: Addon) -> str:
-    """Address of the pages from outside, by the Service itself or by one for the pages only, ``NAME-ui``."""
-    beside = f"{addon.name}-ui"
-    services = [service, *(each for each in lab.client.list(Service, namespace=lab.addons) if each.metadata.name == beside)]
-    addresses = {each.type: each.address for node in lab.client.list(Node) for each in node.status.addresses or []}
-    for each in services:
-        port = _port(each, addon)
-        for way in (each.status.loadBalancer.ingress if each.status and each.status.loadBalancer else None) or []:
-            return f"http://{way.ip or way.hostname}:{port.port}{addon.path}/"
-        if port.nodePort:
-            return f"http://{addresses.get('ExternalIP') or addresses['InternalIP']}:{port.nodePort}{addon.path}/"
+def addresses(lab) -> dict[str, str]:
+    """Where the add-ons that are open to the outside are reached, whether they have pages or not: name → ``http://HOST:PORT``."""
+    found = {name: find(lab, name) for name in ADDONS}
+    return {name: there for name, service in found.items() if service and (there := _address(lab, service, ADDONS[name]))}
+
+
+def _address(lab, service: dict, addon: Addon) -> str:
+    """Address from outside, by the Service itself or by one for just that, ``NAME-ui``; empty where there is none."""
+    beside = lab.client.get(SERVICE, f"{addon.name}-ui", lab.addons_namespace)
+    for each in filter(None, (service, beside)):
+        if found := address(lab.client, each, _port(each, addon)):
+            return f"http://{found}"
     return ""
 
 
-def _port(service: Service, addon: Addon):
-    ports = service.spec.ports
-    return next((each for each in ports if addon.port in (each.targetPort, each.port) or "http" in (each.name or "")), ports[0])
+def _port(service: dict, addon: Addon) -> dict:
+    ports = service["spec"]["ports"]
+    fits = (each for each in ports if addon.port in (each.get("targetPort"), each["port"]) or "http" in each.get("name", ""))
+    return next(fits, ports[0])
 
 
-def _running(lab, service: Service) -> bool:
-    return any(_ready(lab, service))
+def _running(lab, service: dict) -> bool:
+    return any(_serving(lab, service))
 
 
-def _ready(lab, service: Service) -> list[bool]:
-    """Whether it is ready, for each pod behind the Service."""
-    slices = lab.client.list(EndpointSlice, namespace=lab.addons, labels={"kubernetes.io/service-name": service.metadata.name})
-    return [bool(each.conditions.ready) for slice_ in slices for each in slice_.endpoints or []]
+def _serving(lab, service: dict) -> list[bool]:
+    """Whether it serves, for each pod behind the Service."""
+    slices = lab.client.list(ENDPOINT_SLICE, lab.addons_namespace, {"kubernetes.io/service-name": service["metadata"]["name"]})
+    return [serving(each) for slice_ in slices for each in slice_.get("endpoints") or []]
 
 
-def _starting(lab, service: Service) -> bool:
+def _starting(lab, service: dict) -> bool:
     """Whether a pod that is there becomes ready: one that is busy or has just started is given some time."""
     try:
-        wait_until(lambda: _running(lab, service) or not _ready(lab, service), "a ready pod", STARTED, every=0.5)
+        wait_until(lambda: _running(lab, service) or not _serving(lab, service), "a ready pod", STARTED, every=0.5)
     except MeshError:
         return False
     return _running(lab, service)
@@ -176,6 +175,6 @@ def _starting(lab, service: Service) -> bool:
 def _absent(lab, name: str) -> QueryError:
     named = " or ".join(service for service, _ in ADDONS[name].services)
     return QueryError(
-        f"The cluster has no {name.capitalize()}: there is no Service {named} in namespace {lab.addons}.",
+        f"The cluster has no {name.capitalize()}: there is no Service {named} in namespace {lab.addons_namespace}.",
         f"meshlab addons {name} installs it.",
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
-from lightkube.resources.core_v1 import Pod
 
-from lab_helpers.istio import converge, envoy
+from lab_helpers.istio import envoy, proxies
+from lab_helpers.kube import pods
+from lab_helpers.kube.kinds import POD
 
 COLUMNS = ["source", "destination", "requests"]
 
@@ -26,16 +27,16 @@ def calls(lab) -> pd.DataFrame:
         - source, destination: workloads, ``app-version`` (a pod's own labels); ``ingressgateway`` for the way in
         - requests: as counted by the source's proxy
     """
-    pods = [pod for pod in lab.client.list(Pod, namespace="*") if pod.status.podIP]
+    there = [pod for pod in lab.client.list(POD, "*") if pod["status"].get("podIP")]
     # A pod on the host's network shares its address with others; the mesh never routes to one.
-    workloads = {pod.status.podIP: _workload(pod) for pod in pods if pod.metadata.namespace == lab.namespace and not pod.spec.hostNetwork}
-    ready = converge.running(lab)
-    sources = [pod for pod in pods if f"{pod.metadata.name}.{pod.metadata.namespace}" in ready and _counts(lab, pod)]
+    own = [pod for pod in there if pod["metadata"]["namespace"] == lab.namespace and not pod["spec"].get("hostNetwork")]
+    workloads = {pod["status"]["podIP"]: _workload(pod) for pod in own}
+    sources = [pod for pod in there if pods.ready(pod) and proxies.has_proxy(pod) and _counts(lab, pod)]
 
-    def edges(pod: Pod) -> list[tuple]:
+    def edges(pod: dict) -> list[tuple]:
         counted = [
             host
-            for cluster in envoy.clusters(lab, pod.metadata.name, pod.metadata.namespace)
+            for cluster in envoy.clusters(lab, pod["metadata"]["name"], pod["metadata"]["namespace"])
             if _outbound(lab, cluster)
             for host in envoy.hosts(cluster)
         ]
@@ -51,16 +52,13 @@ def calls(lab) -> pd.DataFrame:
     return table.groupby(["source", "destination"], as_index=False).sum().sort_values("requests", ascending=False, ignore_index=True)
 
 
-def _counts(lab, pod: Pod) -> bool:
-    return pod.metadata.namespace == lab.namespace or (pod.metadata.labels or {}).get("istio") == "ingressgateway"
+def _counts(lab, pod: dict) -> bool:
+    return pod["metadata"]["namespace"] == lab.namespace or pods.labels(pod).get("istio") == "ingressgateway"
 
 
 def _outbound(lab, cluster: dict) -> bool:
     return envoy.service_of(cluster["name"])[1] == lab.namespace
 
 
-def _workload(pod: Pod) -> str:
-    labels = pod.metadata.labels or {}
-    if labels.get("istio") == "ingressgateway":
-        return "ingressgateway"
-    return "-".join(labels[key] for key in ("app", "version") if key in labels) or pod.metadata.name
+def _workload(pod: dict) -> str:
+    return "ingressgateway" if pods.labels(pod).get("istio") == "ingressgateway" else pods.workload(pod)

@@ -6,14 +6,13 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx2
+import httpx
 import pandas as pd
-from lightkube.core.exceptions import ApiError
-from lightkube.resources.core_v1 import Pod, Service
 
 from lab_helpers.core.errors import TrafficError
-from lab_helpers.kube import channels
-from lab_helpers.istio import converge, gateway
+from lab_helpers.istio import gateway, proxies
+from lab_helpers.kube import channels, pods
+from lab_helpers.kube.kinds import POD, SERVICE
 
 COLUMNS = ["version", "status", "latency_ms", "pod"]
 MESH_PATHS = {"reviews": "/reviews/0", "ratings": "/ratings/0", "details": "/details/0", "productpage": "/productpage"}
@@ -78,7 +77,7 @@ def observe(
     if via == "gateway":
         rows = _through_gateway(lab, n, path, parallel, headers or {})
     else:
-        rows = _from_pod(lab, CLIENTS[via], f"http://{service}:{found.spec.ports[0].port}{path}", n, parallel, headers or {})
+        rows = _from_pod(lab, CLIENTS[via], f"http://{service}:{found['spec']['ports'][0]['port']}{path}", n, parallel, headers or {})
     if not any(row["status"] for row in rows):
         raise TrafficError(f"None of {n} requests to {service}{path} was answered.", f"See whether {service} runs: kubectl get pods.")
     labels = gateway.versions(lab)
@@ -103,9 +102,9 @@ def _from_pod(lab, client: str, url: str, n: int, parallel: int, headers: dict[s
     config += [f'header = "{name}: {value}"' for name, value in headers.items()]
     config += ["parallel", "parallel-immediate", f"parallel-max = {parallel}"] if parallel > 1 else []
     script = 'd=$(mktemp -d /answers/XXXXXX) && cd "$d" && printf %s "$1" | curl --config -; echo; grep -rH podname .; cd /; rm -rf "$d"'
-    name = _client_pod(lab, client).metadata.name
+    name = _client_pod(lab, client)["metadata"]["name"]
     command = ["sh", "-c", script, "sh", "\n".join(config)]
-    answer = channels.execute(lab, name, client, command, deadline=60 + n / 10)
+    answer = channels.execute(lab.client, name, client, command, deadline=60 + n / 10)
     lines = answer.stdout.splitlines()
     told = [json.loads(line) for line in lines if line.startswith("{")]
     bodies = dict(line.removeprefix("./").split(":", 1) for line in lines if line.startswith("./"))
@@ -128,7 +127,7 @@ def _through_gateway(lab, n: int, path: str, parallel: int, headers: dict[str, s
         start = time.perf_counter()
         try:
             answer = lab.outside.get(address, headers=headers)
-        except httpx2.HTTPError:
+        except httpx.HTTPError:
             return {"status": 0, "latency_ms": 1000 * (time.perf_counter() - start), "pod": None}
         pod = (_told_pod(answer.text) or gateway.served_by(answer.text)) if answer.status_code == 200 else None
         return {"status": answer.status_code, "latency_ms": 1000 * (time.perf_counter() - start), "pod": pod}
@@ -146,16 +145,16 @@ def _told_pod(body: str) -> str | None:
 
 def has_sidecar(lab) -> bool:
     """Whether the pod that sends requests from within the mesh has a proxy, which is who follows the mesh's rules."""
-    return converge.has_proxy(_client_pod(lab, CLIENTS["mesh"]))
+    return proxies.has_proxy(_client_pod(lab, CLIENTS["mesh"]))
 
 
-def _client_pod(lab, app: str) -> Pod:
-    if pod := converge.ready_pod(lab, app):
+def _client_pod(lab, app: str) -> dict:
+    if pod := pods.ready_pod(lab.client, app):
         return pod
     raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace} to send from.", f'lab.apply("shared/{app}.yaml")')
 
 
-def find_service(lab, name: str) -> Service:
+def find_service(lab, name: str) -> dict:
     """The Service `name` of the lab's namespace.
 
     Raises
@@ -163,16 +162,12 @@ def find_service(lab, name: str) -> Service:
     TrafficError
         There is none.
     """
-    try:
-        return lab.client.get(Service, name, namespace=lab.namespace)
-    except ApiError as error:
-        if error.status.code != 404:
-            raise
-        raise TrafficError(f"Namespace {lab.namespace} has no Service {name!r}.", "kubectl get services lists them.") from error
+    found = lab.client.get(SERVICE, name)
+    if found is None:
+        raise TrafficError(f"Namespace {lab.namespace} has no Service {name!r}.", "kubectl get services lists them.")
+    return found
 
 
-def _only_pod(lab, service: Service) -> str | None:
-    pods = [
-        pod for pod in lab.client.list(Pod, namespace=lab.namespace, labels=service.spec.selector) if not pod.metadata.deletionTimestamp
-    ]
-    return pods[0].metadata.name if len(pods) == 1 else None
+def _only_pod(lab, service: dict) -> str | None:
+    there = [pod for pod in lab.client.list(POD, labels=service["spec"].get("selector")) if not pods.leaving(pod)]
+    return there[0]["metadata"]["name"] if len(there) == 1 else None

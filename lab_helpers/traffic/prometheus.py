@@ -10,12 +10,13 @@ from datetime import datetime
 
 import pandas as pd
 import yaml
-from lightkube.resources.core_v1 import Pod
 
 from lab_helpers.core.errors import QueryError
+from lab_helpers.core.wait import wait_until_none
+from lab_helpers.istio import proxies
+from lab_helpers.kube import pods
+from lab_helpers.kube.kinds import POD
 from lab_helpers.traffic import addons
-from lab_helpers.istio import converge
-from lab_helpers.mesh import wait
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 POINTS = 100  # of a range, where no step is asked for
@@ -133,15 +134,15 @@ def window(lab) -> Iterator[Window]:
 
 def scraped(lab, moment: float, deadline: float = SCRAPED) -> None:
     """Wait until Prometheus has asked every proxy of the namespace, and the ingress gateway's, after `moment`."""
-    gateways = [pod for pod in lab.client.list(Pod, namespace="*", labels={"istio": "ingressgateway"}) if converge.ready(pod)]
-    wanted = {name.rpartition(".")[0] for name in converge.running(lab, lab.namespace)} | {pod.metadata.name for pod in gateways}
+    gateways = [pod for pod in lab.client.list(POD, "*", {"istio": "ingressgateway"}) if pods.ready(pod)]
+    wanted = {name.rpartition(".")[0] for name in proxies.meshed(lab, lab.namespace)} | {pod["metadata"]["name"] for pod in gateways}
 
     def late() -> list[str]:
         seen = promql(lab, "timestamp(up{pod!=''}) and up == 1")  # a look that failed has a time as well
         last = seen.groupby("pod")["value"].min() if len(seen) else {}
         return [f"{pod} was not asked" for pod in sorted(wanted) if last.get(pod, 0) < moment]
 
-    wait.until_none(late, "Prometheus to ask the proxies", "See lab.promql('up') and the targets page of Prometheus.", deadline, every=0.1)
+    wait_until_none(late, "Prometheus to ask the proxies", "See lab.promql('up') and the targets page of Prometheus.", deadline, every=0.1)
 
 
 def clock(lab) -> float:
@@ -177,7 +178,7 @@ def _ask(lab, path: str, params: dict, query: str):
         if told["status"] == "success":
             return told["data"]
     except (ValueError, KeyError, TypeError):
-        raise QueryError(f"Prometheus answered {answer.status_code}: {answer.text.strip()[:200]}", "See its log.") from None
+        raise QueryError(f"Prometheus answered {answer.status}: {answer.text.strip()[:200]}", "See its log.") from None
     raise _refused(told.get("error", ""), told.get("errorType", ""), query)
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pandas as pd
 
 from lab_helpers.core.errors import QueryError
 from lab_helpers.core.wait import wait_until
+from lab_helpers.kube.kinds import Kind
 from lab_helpers.traffic import addons, prometheus
-from lab_helpers.kube import objects
 from lab_helpers.traffic.prometheus import Window
+from lab_helpers.traffic.trace_stores import STORES, one, search
+
+TELEMETRY = Kind("telemetry.istio.io/v1", "Telemetry")
 
 SPAN = ["span", "parent", "service", "kind", "to", "name", "start_ms", "duration_ms", "status", "flags", "error"]
 TRACE = ["trace", "began", "service", "name", "duration_ms", "spans", "services", "status", "errors"]
-STORES = ("zipkin", "jaeger")
 # A proxy hands its spans on every 5 s; then they have to be stored.
 ARRIVED = 40.0
-ZIPKIN = "/zipkin/api/v2"
 
 
 def trace(lab, id: str, store: str | None = None) -> pd.DataFrame:
@@ -62,10 +62,10 @@ def trace(lab, id: str, store: str | None = None) -> pd.DataFrame:
     spans: list[dict] = []
 
     def whole() -> bool:
-        spans[:] = _one(lab, store, id.lower())
+        spans[:] = one(lab, store, id.lower())
         return complete(spans)
 
-    if not _one(lab, store, id.lower()):
+    if not one(lab, store, id.lower()):
         do = "Spans arrive some seconds after the request; lab.traces() lists what is there."
         raise QueryError(f"{store.capitalize()} has no trace {id}.", do)
     so_far = lambda: f"{len(spans)} spans so far."  # noqa: E731
@@ -127,7 +127,7 @@ def traces(
 
     def there() -> bool:
         start, end = _range(lab, since)
-        found[:] = [spans for spans in _search(lab, store, start, end, service, _tags(error, status), n) if complete(spans)]
+        found[:] = [spans for spans in search(lab, store, start, end, service, _tags(error, status), n) if complete(spans)]
         return len(found) >= at_least
 
     seen = lambda: f"{len(found)} are there."  # noqa: E731
@@ -156,39 +156,13 @@ def _first(span: dict) -> bool:
 
 def switch(lab) -> str:
     """The store that the namespace's proxies send their spans to: as its own Telemetry says, or else the mesh's."""
-    kind = objects.resource_of(lab.client, {"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry"})
     for namespace in (lab.namespace, "istio-system"):
-        for each in lab.client.list(kind, namespace=namespace):
-            spec = objects.as_dict(each).get("spec", {})
+        for each in lab.client.list(TELEMETRY, namespace):
+            spec = each.get("spec", {})
             named = [provider["name"] for part in spec.get("tracing") or [] for provider in part.get("providers") or []]
             if "selector" not in spec and named and named[0] in STORES:
                 return named[0]
     return next((each for each in STORES if addons.find(lab, each) is not None), "zipkin")
-
-
-def own_time(spans: pd.DataFrame) -> pd.DataFrame:
-    """How long each service was busy itself, and not waiting for somebody else.
-
-    Parameters
-    ----------
-    spans : pandas.DataFrame
-        As `trace` returns them.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a service, the busiest first: service, ``own_ms`` (of its spans, less what those below them took).
-    """
-    rows = []
-    for each in spans.itertuples(index=False):
-        below = spans[spans["parent"] == each.span]
-        busy, upto = 0.0, each.start_ms
-        for start, end in sorted(zip(below["start_ms"], below["start_ms"] + below["duration_ms"], strict=True)):
-            start, end = max(start, upto), min(end, each.start_ms + each.duration_ms)
-            busy, upto = busy + max(end - start, 0), max(upto, end)
-        rows.append((each.service, each.duration_ms - busy))
-    table = pd.DataFrame(rows, columns=["service", "own_ms"])
-    return table.groupby("service", as_index=False).sum().sort_values("own_ms", ascending=False, ignore_index=True)
 
 
 def _store(lab, store: str | None) -> str:
@@ -207,99 +181,8 @@ def _range(lab, since: Window | str) -> tuple[float, float]:
     return now - prometheus.duration(since), now
 
 
-def _one(lab, store: str, id: str) -> list[dict]:
-    path = f"{ZIPKIN}/trace/{id}" if store == "zipkin" else f"{_jaeger(lab)}/traces/{id}"
-    answer = addons.ask(lab, store, path)
-    if answer.status_code == 404:
-        return []
-    found = _json(answer, store)
-    return _zipkin(found) if store == "zipkin" else [span for each in found["data"] for span in _of_jaeger(each)]
-
-
-def _search(lab, store: str, start: float, end: float, service: str | None, tags: dict[str, str], n: int) -> list[list[dict]]:
-    names = [f"{service}.{lab.namespace}"] if service else [name for name in _services(lab, store) if name.endswith(f".{lab.namespace}")]
-    search = _zipkin_search if store == "zipkin" else _jaeger_search
-    traces = [spans for name in names for spans in search(lab, name, start, end, tags, n)]
-    return list({each[0]["trace"]: each for each in traces if each and start <= min(span["start"] for span in each) <= end}.values())
-
-
 def _tags(error: bool, status: int | None) -> dict[str, str]:
     return ({"error": "true"} if error else {}) | ({"http.status_code": str(status)} if status else {})
-
-
-def _services(lab, store: str) -> list[str]:
-    if store == "zipkin":
-        return _json(addons.ask(lab, store, f"{ZIPKIN}/services"), store)
-    return _json(addons.ask(lab, store, f"{_jaeger(lab)}/services"), store)["data"] or []
-
-
-def _zipkin_search(lab, service: str, start: float, end: float, tags: dict[str, str], n: int) -> list[list[dict]]:
-    params = {"serviceName": service, "endTs": int(1000 * end) + 1, "lookback": int(1000 * (end - start)) + 2, "limit": n}
-    params |= {"annotationQuery": " and ".join(f"{name}={value}" for name, value in tags.items())} if tags else {}
-    return [_zipkin(each) for each in _json(addons.ask(lab, "zipkin", f"{ZIPKIN}/traces", params), "zipkin")]
-
-
-def _jaeger_search(lab, service: str, start: float, end: float, tags: dict[str, str], n: int) -> list[list[dict]]:
-    params = {"service": service, "start": int(1e6 * start), "end": int(1e6 * end), "limit": n}
-    params |= {"tags": json.dumps(tags)} if tags else {}
-    return [_of_jaeger(each) for each in _json(addons.ask(lab, "jaeger", f"{_jaeger(lab)}/traces", params), "jaeger")["data"]]
-
-
-def _jaeger(lab) -> str:
-    """Where its API begins: Istio's add-on puts all of it under ``/jaeger``."""
-    told = addons.ask(lab, "jaeger", "/jaeger/api/services").headers.get("content-type", "")
-    return "/jaeger/api" if told.startswith("application/json") else "/api"
-
-
-def _json(answer, store: str):
-    try:
-        if answer.status_code == 200:
-            return answer.json()
-    except ValueError:
-        pass
-    raise QueryError(f"{store.capitalize()} answered {answer.status_code}: {answer.text.strip()[:200]}", "See its log.")
-
-
-def _zipkin(spans: list[dict]) -> list[dict]:
-    found = []
-    for each in spans:
-        service, tags = each.get("localEndpoint", {}).get("serviceName", ""), each.get("tags", {})
-        ids = (each["traceId"], each["id"], each.get("parentId", ""))
-        times = (each.get("timestamp", 0), each.get("duration", 0))
-        found.append(_span(*ids, service, each.get("kind", ""), each.get("name", ""), *times, tags, "error" in tags))
-    return found
-
-
-def _of_jaeger(found: dict) -> list[dict]:
-    spans = []
-    for each in found["spans"]:
-        tags = {tag["key"]: tag["value"] for tag in each["tags"]}
-        parents = [reference["spanID"] for reference in each.get("references") or [] if reference["traceID"] == each["traceID"]]
-        service = found["processes"][each["processID"]]["serviceName"]
-        kind = str(tags.get("span.kind", "")).upper()
-        failed = str(tags.get("error", "")).lower() not in ("", "false")
-        spans.append(
-            _span(
-                each["traceID"], each["spanID"], parents[0] if parents else "", service, kind, each["operationName"], each["startTime"],
-                each["duration"], tags, failed,
-            )
-        )  # fmt: skip
-    return spans
-
-
-def _span(
-    trace: str, span: str, parent: str, service: str, kind: str, name: str, start: int, duration: int, tags: dict, error: bool
-) -> dict:
-    flags = str(tags.get("response_flags", "-"))
-    cluster = str(tags.get("upstream_cluster", ""))
-    called = cluster.rpartition("|")[2].partition(".")[0] or name.partition(":")[0].partition(".")[0]
-    return {
-        "trace": trace, "span": span, "parent": parent, "service": service, "kind": kind, "name": name,
-        "to": called if kind == "CLIENT" else "", "start": start / 1e6,
-        "duration_ms": duration / 1000, "status": str(tags.get("http.status_code", "-")), "flags": flags, "error": error,
-        # A call into the mesh that somebody answered: its other end has to tell of it too.
-        "inside": cluster.startswith("outbound|") and cluster.endswith(".svc.cluster.local") and flags in ("-", "DI"),
-    }  # fmt: skip
 
 
 def _table(id: str, spans: list[dict]) -> pd.DataFrame:

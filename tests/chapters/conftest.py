@@ -10,14 +10,16 @@ import pytest
 from nbval.plugin import IPyNbFile, coalesce_streams, get_sanitize_patterns
 
 from lab_helpers.course import run as course
-from lab_helpers.lab.connection import connect
+from lab_helpers.lab import chapters, connect
 
 SANITIZE = Path(__file__).with_name("nbval_sanitize.cfg")
 
 
 @pytest.fixture(scope="session")
 def lab():
-    """The live lab; without one these tests fail, they are not skipped."""
+    """The embedded lab, with every chapter's checks; without one these tests fail, they are not skipped."""
+    for stem in chapters.stems():
+        chapters.load(stem)
     return connect(quiet=True)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lab_helpers.chapters.c01_service_mesh import CHAPTER, attempts, check, identities, overhear
 from lab_helpers.core.errors import CheckError, ManifestError, MeshError, TrafficError
 from lab_helpers.lab import checkpoint
-from lab_helpers.show.checks import check
 
 STEM = "01_service_mesh"
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ def unmeshed(lab):
 @pytest.fixture
 def meshed(lab):
     """Bookinfo with its proxies, as in the chapter's second half, and the eavesdropper."""
-    checkpoint.reach(lab, "Bookinfo", checkpoint.STARTS[STEM])
+    checkpoint.reach(lab, "Bookinfo", CHAPTER.start)
     lab.apply(f"{STEM}/02-eavesdropper.yaml")
     return lab
 
@@ -54,7 +54,7 @@ def test_without_a_mesh_checks_1_to_4_pass_and_fail_on_wrong_answers(unmeshed):
         fails("01.2", lab, answer=set(answer), sentence=sentence)
 
     lab.apply(f"{STEM}/02-eavesdropper.yaml")
-    heard = lab.overhear(LOGIN)
+    heard = overhear(lab, LOGIN)
     check("01.3", heard, answer="tea")
     fails("01.3", heard, answer="coffee", sentence="'coffee' is not what was sent")
     fails("01.3", heard.iloc[:0], answer="tea", sentence="no packet was overheard")
@@ -78,9 +78,9 @@ def test_whoever_asks_wrongly_is_told(unmeshed):
         (["client"], ["GET ratings"], "'GET ratings' is not a request"),
     ):
         with pytest.raises(TrafficError, match=sentence):
-            unmeshed.attempts(callers, requests)
+            attempts(unmeshed, callers, requests)
     with pytest.raises(TrafficError, match="Nobody eavesdrops"):
-        unmeshed.overhear(LOGIN)
+        overhear(unmeshed, LOGIN)
     with pytest.raises(ManifestError, match="eavesdroper"):
         unmeshed.apply(f"{STEM}/02-eavesdroper.yaml")
 
@@ -88,7 +88,7 @@ def test_whoever_asks_wrongly_is_told(unmeshed):
 def test_the_eavesdropper_hears_what_the_lab_s_pods_say_and_in_order(unmeshed):
     unmeshed.apply(f"{STEM}/02-eavesdropper.yaml")
     lines = [f"kubectl exec deploy/plain-client -- curl -s http://details:9080/details/{number}" for number in range(5)]
-    heard = unmeshed.overhear(*lines)
+    heard = overhear(unmeshed, *lines)
     asked = heard[heard["text"].str.startswith("GET")]
     assert [text.split()[1] for text in asked["text"]] == [f"/details/{number}" for number in range(5)]
     assert set(asked["source"]) == {"plain-client-v1"} and set(asked["destination"]) == {"details"}
@@ -100,20 +100,18 @@ def test_with_a_mesh_checks_1_and_4_to_6_fail_until_the_rules_are_right(meshed, 
     fails("01.1", lab, sentence="has a sidecar")
     pages = [lab.page() for _ in range(30)]
     assert {page.status for page in pages} == {200}
-    heard, identities, counted = lab.overhear(LOGIN), lab.identities(), lab.calls()
+    heard, proven, counted = overhear(lab, LOGIN), identities(lab), lab.calls()
     fails("01.4", counted, answer=0, sentence="has counted its calls")
-    fails("01.5", lab, heard, identities, counted, sentence="reviews got 200 for POST /ratings/99, and should get 403")
+    fails("01.5", lab, heard, proven, counted, sentence="reviews got 200 for POST /ratings/99, and should get 403")
 
     rule(lab, f"{STEM}/03-ratings-for-reviews.yaml")
-    check("01.5", lab, heard, identities, counted)
-    fails("01.5", lab, heard.iloc[:0], identities, counted, sentence="no packet was overheard")
-    plain = lab.overhear(LOGIN.replace("deploy/client", "deploy/plain-client"))
-    fails("01.5", lab, plain, identities, counted, sentence="plain-client-v1 spoke in plain text to productpage")
-    nameless = identities.assign(identity=identities["identity"].where(identities["pod"] != "details-v1", ""))
+    check("01.5", lab, heard, proven, counted)
+    fails("01.5", lab, heard.iloc[:0], proven, counted, sentence="no packet was overheard")
+    plain = overhear(lab, LOGIN.replace("deploy/client", "deploy/plain-client"))
+    fails("01.5", lab, plain, proven, counted, sentence="plain-client-v1 spoke in plain text to productpage")
+    nameless = proven.assign(identity=proven["identity"].where(proven["pod"] != "details-v1", ""))
     fails("01.5", lab, heard, nameless, counted, sentence="details-v1 has no certificate")
-    fails(
-        "01.5", lab, heard, identities, counted[counted["destination"] != "ratings-v1"], sentence="no proxy has counted a call from reviews"
-    )
+    fails("01.5", lab, heard, proven, counted[counted["destination"] != "ratings-v1"], sentence="no proxy has counted a call from reviews")
 
     fails("01.6", lab, sentence="client got 403 for GET /ratings/0, and should get 200")
     manifest = ROOT / "manifests" / STEM / "04-client-reads-one-book.yaml"
@@ -134,8 +132,8 @@ def test_the_checkpoint_takes_the_proxies_away_to_the_last_and_the_next_one_brin
     finally:
         meshed.run(f"""kubectl patch {slow} -p '{{"metadata": {{"finalizers": null}}}}'""")
     meshed.checkpoint(STEM)
-    assert meshed.identities()["identity"].eq("").all()
+    assert identities(meshed)["identity"].eq("").all()
     assert "istio-injection" not in meshed.run(f"kubectl get namespace {meshed.namespace} -o json").stdout
-    checkpoint.reach(meshed, "Bookinfo", checkpoint.STARTS[STEM])
-    with_proxy = meshed.identities().query("identity != ''")["service account"]
+    checkpoint.reach(meshed, "Bookinfo", CHAPTER.start)
+    with_proxy = identities(meshed).query("identity != ''")["service account"]
     assert set(with_proxy) == {"client", *(f"bookinfo-{each}" for each in ("productpage", "details", "reviews", "ratings"))}

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lab_helpers.chapters.c02_lab_environment import check, follow, network, nodes
 from lab_helpers.core.errors import CheckError, MeshError, TrafficError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.show.checks import check
 
 STEM = "02_lab_environment"
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def fails(number, *state, sentence, **answers):
 
 
 def test_checks_1_and_2_fail_on_wrong_answers(started):
-    table, plugins = started.nodes(), started.network()
+    table, plugins = nodes(started), network(started)
     total = float(table["cpus"].sum())
     check("02.1", started, answer=total)
     fails("02.1", started, answer=total + 1, sentence="do not have")
@@ -56,10 +56,10 @@ def test_check_3_fails_while_metrics_server_is_away(lab):
 
 def test_check_4_fails_when_nothing_grew_or_nothing_shrank(started):
     started.apply(f"{STEM}/03-autoscaler.yaml", f"{STEM}/04-load.yaml")
-    up = started.follow("web", pods=3)
+    up = follow(started, "web", pods=3)
     started.delete(f"{STEM}/04-load.yaml")
     fails("02.4", up, target=50, sentence="there are 3 pods still")
-    down = started.follow("web", pods=1)
+    down = follow(started, "web", pods=1)
     fails("02.4", down, target=50, sentence="has not grown")
     whole = pd.concat([up, down], ignore_index=True)
     fails("02.4", whole, target=1000, sentence="grew while use was no higher than the target")
@@ -79,16 +79,16 @@ def test_check_5_fails_on_the_wrong_metric_container_and_number(started, tmp_pat
         started.apply(str(tmp_path / "mine.yaml"))
         fails("02.5", started, sentence=sentence)
     started.apply(f"{STEM}/05-by-container.yaml")
-    started.follow("web", pods=2)
+    follow(started, "web", pods=2)
     check("02.5", started)
 
 
 def test_what_is_not_there_is_named(lab):
     lab.checkpoint(STEM)
     with pytest.raises(TrafficError, match="no ready pod 'node-reader'"):
-        lab.network()
+        network(lab)
     with pytest.raises(MeshError, match="no HorizontalPodAutoscaler 'web'"):
-        lab.follow("web", pods=1)
+        follow(lab, "web", pods=1)
 
 
 def test_an_autoscaler_that_cannot_measure_is_told_apart_from_a_slow_one(started, tmp_path):
@@ -96,4 +96,4 @@ def test_an_autoscaler_that_cannot_measure_is_told_apart_from_a_slow_one(started
     (tmp_path / "mine.yaml").write_text(text)
     started.apply(str(tmp_path / "mine.yaml"))
     with pytest.raises(MeshError, match="still waiting for 3 pods of web: it sees nan %.*"):
-        started.follow("web", pods=3, deadline=8)
+        follow(started, "web", pods=3, deadline=8)

@@ -5,15 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from lightkube.resources.core_v1 import ConfigMap, Secret
 
-from lab_helpers.course import run as course
+from lab_helpers.chapters.c03_install import check, compare_profiles, connect, keep, profiles, restore
 from lab_helpers.core.errors import CheckError, ClusterError, LabError
-from lab_helpers.istio import installation, istiod
-from lab_helpers.chapters.c03_install import profiles
-from lab_helpers.lab.connection import connect
+from lab_helpers.course import run as course
+from lab_helpers.istio import configuration, installation, istiod
+from lab_helpers.kube.kinds import CONFIG_MAP, Kind
 from lab_helpers.show import checks
-from lab_helpers.show.checks import check
 
 STEM = "03_install"
 ROOT = Path(__file__).parents[2]
@@ -39,7 +37,7 @@ def fails(number, *state, sentence, **answers):
 
 
 def ca(lab) -> str:
-    return lab.client.get(Secret, "istio-ca-secret", namespace="istio-system").metadata.uid
+    return lab.client.get(Kind("v1", "Secret"), "istio-ca-secret", "istio-system")["metadata"]["uid"]
 
 
 def test_the_chapter_where_an_earlier_run_was_killed_leaves_everything_as_it_was(installed, run_chapter, differences):
@@ -47,7 +45,7 @@ def test_the_chapter_where_an_earlier_run_was_killed_leaves_everything_as_it_was
     key, way = ca(installed), installed.run(GATEWAY).stdout
     mesh_wide = installed.run(MESH_WIDE).stdout
     pods = {each for each in map(str, istiod.proxies(installed)) if not each.endswith(".istio-system")}
-    installation.keep(installed)
+    keep(installed)
     installed.run(PURGE)
     with pytest.raises(ClusterError, match="no mesh") as caught:
         connect(namespace=installed.namespace, quiet=True)
@@ -58,7 +56,7 @@ def test_the_chapter_where_an_earlier_run_was_killed_leaves_everything_as_it_was
 
     executed, passed = run_chapter(STEM)
     assert passed == checks.numbers("03") and differences(executed, course.find(STEM)) == []
-    assert installation.problems(installed) == [] and installation.kept(installed) is None
+    assert installation.problems(installed) == [] and configuration.kept(installed) is None
     assert pods <= {str(each) for each in istiod.proxies(installed)}, "a pod of an application was made anew"
     assert (ca(installed), installed.run(GATEWAY).stdout) == (key, way)
     assert installed.run(MESH_WIDE).stdout == mesh_wide and "bookinfo" in installed.run("kubectl get virtualservice").stdout
@@ -70,21 +68,21 @@ def test_check_1_fails_on_an_istioctl_of_another_year(lab, tmp_path, monkeypatch
     said = '{"clientVersion": {"version": "1.22.1"}, "meshVersion": [{"Info": {"version": "1.31.0"}}]}'
     old.write_text(f"#!/bin/sh\necho '{said}'\n")
     old.chmod(old.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(lab, "bin", tmp_path)
+    monkeypatch.setattr(lab.client, "tools", tmp_path)
     fails("03.1", lab, sentence="istioctl is 1.22.1, and the control plane 1.31.0")
     old.write_text('#!/bin/sh\necho \'{"clientVersion": {"version": "1.31.0"}}\'\n')
     fails("03.1", lab, sentence="there is no control plane")
 
 
 def test_check_2_fails_on_each_wrong_set_of_profiles(lab):
-    table = profiles.profiles(lab, ["default", "empty", "remote"])
+    table = profiles(lab, ["default", "empty", "remote"])
     fails("03.2", table, answer="empty", sentence="another profile")
     fails("03.2", table, answer={"empty", "default"}, sentence="default does install istiod")
     fails("03.2", table, answer={"production"}, sentence="there is no profile production")
 
 
 def test_check_3_fails_on_each_wrong_set_of_autoscalers(lab):
-    difference = profiles.compare_profiles(lab, "default", "demo")
+    difference = compare_profiles(lab, "default", "demo")
     fails("03.3", difference, answer="istiod", sentence="one more autoscaler")
     fails("03.3", difference, answer={"istiod", "istio-egressgateway"}, sentence="istio-egressgateway has no autoscaler")
 
@@ -110,31 +108,31 @@ def test_checks_6_to_8_fail_on_another_installation(installed):
     fails("03.6", installed, f"-f {STEM}/01-demo-with-json-logs.yaml", sentence="with other settings")
     fails("03.7", installed, sentence="with other settings")
     fails("03.6", installed, "--set profile=default", sentence="there is no HorizontalPodAutoscaler")
-    installation.keep(installed)
+    keep(installed)
     fails("03.8", installed, sentence="still in its ConfigMap")
-    installation.restore(installed)
+    restore(installed)
     installed.delete("04_bookinfo/01-productpage.yaml")
     fails("03.8", installed, sentence="the page answers 50")
 
 
 def test_what_was_kept_comes_back_and_what_has_changed_since_stays(installed, tmp_path):
     installed.checkpoint(STEM)
-    installation.keep(installed)
+    keep(installed)
     installed.run("kubectl delete gateway.networking.istio.io bookinfo-gateway")
     installed.run("kubectl label virtualservice bookinfo since=then")
-    outcome = installation.restore(installed)
+    outcome = restore(installed)
     assert [change.what for change in outcome.changes] == ["Gateway bookinfo-gateway"]
     assert "since=then" in installed.run("kubectl get virtualservice bookinfo --show-labels").stdout
-    assert installation.restore(installed).changes == []
+    assert restore(installed).changes == []
 
 
 def test_no_copy_is_made_of_what_nobody_may_read(installed):
-    installation.keep(installed)
-    stored = installed.client.get(ConfigMap, installation.KEPT, namespace="istio-system").data["objects"]
-    installation.restore(installed)
+    keep(installed)
+    stored = installed.client.get(CONFIG_MAP, configuration.KEPT, configuration.WHERE)["data"]["objects"]
+    restore(installed)
     assert "PRIVATE KEY" not in stored and '"kind": "Secret"' not in stored
 
 
 def test_what_istioctl_refuses_is_passed_on(lab):
     with pytest.raises(LabError, match='profile "production" not found'):
-        profiles.manifest(lab, "production")
+        installation.manifest(lab, "production")

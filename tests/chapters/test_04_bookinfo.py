@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from lab_helpers.chapters.c04_bookinfo import check
 from lab_helpers.core.errors import CheckError
 from lab_helpers.lab import checkpoint
-from lab_helpers.traffic import observe
-from lab_helpers.show.checks import check
+from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 
 STEM = "04_bookinfo"
 ROOT = Path(__file__).parents[2]
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.lab
 @pytest.fixture
 def bookinfo(lab):
     """Bookinfo and its two clients as the chapter leaves them."""
-    checkpoint.reach(lab, "Bookinfo", [*checkpoint.BOOKINFO, *checkpoint.STARTS[STEM]])
+    checkpoint.reach(lab, "Bookinfo", [*BOOKINFO, *CLIENTS])
     return lab
 
 
@@ -38,7 +38,7 @@ def test_check_1_fails_when_a_piece_is_missing(bookinfo):
         if "scale" in command:
             bookinfo.run("kubectl wait --for=delete pod -l app=reviews,version=v2 --timeout=50s")
         fails("04.1", bookinfo, sentence=sentence)
-        bookinfo.apply(*checkpoint.BOOKINFO)
+        bookinfo.apply(*BOOKINFO)
         check("04.1", bookinfo)
 
 
@@ -49,7 +49,7 @@ def test_check_1_fails_on_a_pod_without_sidecar(bookinfo):
         bookinfo.run("kubectl rollout status deployment details-v1")
         fails("04.1", bookinfo, sentence="details-v1-.* has no sidecar")
     finally:
-        checkpoint.reach(bookinfo, "Bookinfo", [*checkpoint.BOOKINFO, *checkpoint.STARTS[STEM]])
+        checkpoint.reach(bookinfo, "Bookinfo", [*BOOKINFO, *CLIENTS])
     check("04.1", bookinfo)
 
 
@@ -58,7 +58,7 @@ def test_check_3_fails_before_anybody_has_called(bookinfo):
 
 
 def test_check_4_fails_when_the_mesh_is_busy_and_the_counts_are_not_thirds(bookinfo):
-    fails("04.4", observe.observe(bookinfo, "reviews", n=1000, parallel=16), sentence="contradicts")
+    fails("04.4", bookinfo.observe("reviews", n=1000, parallel=16), sentence="contradicts")
 
 
 def test_check_5_fails_without_a_rule_on_a_wrong_host_and_on_a_wrong_policy(bookinfo, tmp_path):

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from lab_helpers.chapters.c05_injection import check, dry_run, redirection, verdicts
 from lab_helpers.core.errors import CheckError, MeshError
-from lab_helpers.chapters.c05_injection import injection
 from lab_helpers.kube.commands import Output
-from lab_helpers.show.checks import check
 
 STEM = "05_injection"
 ROOT = Path(__file__).parents[2]
@@ -51,14 +50,14 @@ def test_the_start_has_no_sidecar_and_check_1_finds_a_label_and_a_sidecar(unmesh
 
 
 def test_check_2_fails_on_each_wrong_set_of_containers(unmeshed):
-    asked = [injection.dry_run(unmeshed, f"{STEM}/{name}.yaml") for name in ("01-pod", "02-pod-with-label")]
+    asked = [dry_run(unmeshed, f"{STEM}/{name}.yaml") for name in ("01-pod", "02-pod-with-label")]
     fails("05.2", *asked, answer="istio-proxy", sentence="one more container")
     fails("05.2", *asked, answer={"istio-init", "istio-proxy", "hello"}, sentence="hello was there before")
     fails("05.2", *asked, answer={"istio-init", "envoy"}, sentence="no container envoy")
 
 
 def test_a_dry_run_stores_nothing_and_says_the_same_twice(unmeshed):
-    once, again = (injection.dry_run(unmeshed, f"{STEM}/02-pod-with-label.yaml").stdout for _ in range(2))
+    once, again = (dry_run(unmeshed, f"{STEM}/02-pod-with-label.yaml").stdout for _ in range(2))
     assert once == again and "istio-proxy" in once
     assert "hello" not in unmeshed.run("kubectl get pods").stdout
 
@@ -90,21 +89,21 @@ def test_check_5_fails_before_the_label_before_new_pods_and_on_a_sidecar_that_is
 
 
 def test_check_6_fails_on_each_wrong_number_and_rules_that_are_nowhere_are_missed(meshed, monkeypatch):
-    rules = injection.redirection(meshed, "ratings-v1")
+    rules = redirection(meshed, "ratings-v1")
     right = {"outbound": 15001, "inbound": 15006, "exempt": 1337}
     for name, wrong in {"outbound": 15006, "inbound": 15001, "exempt": 0}.items():
         fails("05.6", rules, answer={**right, name: wrong}, sentence=f"{name} is not {wrong}")
 
-    monkeypatch.setattr(injection.commands, "run", lambda *_: Output("kubectl logs", "nothing of the kind\n"))
+    monkeypatch.setattr(meshed, "run", lambda *_: Output("kubectl logs", "nothing of the kind\n"))
     with pytest.raises(MeshError, match="tells of no rules"):
-        injection.redirection(meshed, "ratings-v1")
+        redirection(meshed, "ratings-v1")
 
 
 def test_check_7_and_8_on_wrong_answers(meshed):
-    fails("05.7", injection.verdicts(meshed), answer="hosted", sentence="there is no such workload")
+    fails("05.7", verdicts(meshed), answer="hosted", sentence="there is no such workload")
     fails("05.8", meshed, sentence="there is no Deployment quiet")
     meshed.apply(f"{STEM}/03-left-over-label.yaml", f"{STEM}/04-host-network.yaml")
-    fails("05.7", injection.verdicts(meshed), answer="quiet", sentence="one of the two says why not")
+    fails("05.7", verdicts(meshed), answer="quiet", sentence="one of the two says why not")
     fails("05.8", meshed, sentence="quiet has no sidecar")
     meshed.run(INJECT.format("quiet", "null"))
     rolled_out(meshed, "quiet")

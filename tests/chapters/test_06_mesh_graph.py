@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from lab_helpers.chapters.c06_mesh_graph import check
+from lab_helpers.chapters.c06_mesh_graph.checks import GATEWAY, PAGE, USED
 from lab_helpers.core.errors import CheckError
 from lab_helpers.traffic.graph import COLUMNS
-from lab_helpers.show.checks import check
-from lab_helpers.chapters.c06_mesh_graph.checks import GATEWAY, PAGE, USED
 
 STEM = "06_mesh_graph"
 ROOT = Path(__file__).parents[2]

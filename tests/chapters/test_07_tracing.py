@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lab_helpers.chapters.c07_tracing import check
 from lab_helpers.core.errors import CheckError
 from lab_helpers.traffic.traces import SPAN
-from lab_helpers.show.checks import check
 
 STEM = "07_tracing"
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from lab_helpers.chapters.c08_metrics import check
+from lab_helpers.chapters.c08_metrics.answers import Panel
+from lab_helpers.chapters.c08_metrics.dashboards import Dashboard
 from lab_helpers.core.errors import CheckError
-from lab_helpers.chapters.c08_metrics.dashboards import Dashboard, Panel
-from lab_helpers.show.checks import check
 
 STEM = "08_metrics"
 ROOT = Path(__file__).parents[2]

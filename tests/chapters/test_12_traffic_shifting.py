@@ -13,12 +13,10 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from lab_helpers.chapters.c12_traffic_shifting import TrafficShifting, check, shift
+from lab_helpers.chapters.c12_traffic_shifting.weights import current
 from lab_helpers.core.errors import CheckError, LabError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.traffic import observe
-from lab_helpers.chapters.c12_traffic_shifting import weights
-from lab_helpers.present import TrafficShifting
-from lab_helpers.show.checks import check
 from tests.live import ISTIOCTL, sh
 
 STEM = "12_traffic_shifting"
@@ -74,11 +72,11 @@ def test_check_2_fails_while_others_answer_and_on_too_few(subsets):
 
 def test_checks_of_shares_fail_on_the_fault_that_they_must_not_miss(subsets):
     for number, wrong, n in (("12.3", {"v1": 20, "v2": 25, "v3": 55}, 3000), ("12.4", {"v1": 40, "v3": 60}, 1000)):
-        subsets.shift("reviews", wrong)
+        shift(subsets, "reviews", wrong)
         seen = subsets.observe("reviews", n=n, parallel=16)
         fails(number, seen, sentence=r"answered [\d.]+ %, not \d+ % \(χ².*contradicts")
         fails(number, seen.head(100), sentence="100 requests are too few")
-    subsets.shift("reviews", {"v1": 25, "v2": 1, "v3": 74})
+    shift(subsets, "reviews", {"v1": 25, "v2": 1, "v3": 74})
     fails("12.4", subsets.observe("reviews", n=1000, parallel=16), sentence="v2 answered .* and should get none")
 
 
@@ -97,15 +95,15 @@ def test_check_5_fails_on_a_rash_canary_and_on_one_that_did_not_arrive(subsets):
     fails("12.5", subsets, stages, sentence="the weights are now not set")
     fails("12.5", subsets, stages.iloc[1:], sentence="the steps were 50, 100 percent")
     fails("12.5", subsets, stages.assign(failed=[0, 3, 0]), sentence="3 requests failed at 50 percent")
-    subsets.shift("reviews", {"v1": 50, "v3": 50})
+    shift(subsets, "reviews", {"v1": 50, "v3": 50})
     fails("12.5", subsets, stages, sentence="the weights are now")
 
 
 def test_check_6_fails_without_a_rule_and_on_other_weights(subsets):
     fails("12.6", subsets, sentence="there is no VirtualService for reviews")
-    subsets.shift("reviews", {"v1": 70, "v2": 30})
+    shift(subsets, "reviews", {"v1": 70, "v2": 30})
     fails("12.6", subsets, sentence="v[12] answered")
-    subsets.shift("reviews", {"v1": 80, "v2": 15, "v3": 5})
+    shift(subsets, "reviews", {"v1": 80, "v2": 15, "v3": 5})
     fails("12.6", subsets, sentence="v3 answered")
 
 
@@ -120,18 +118,18 @@ def test_shift_refuses_what_cannot_work(subsets, tmp_path):
         (("v1", 50), ("v9", 50)): "defines the subset v9",
     }.items():
         with pytest.raises(LabError, match=sentence) as caught:
-            subsets.shift("reviews", dict(weights))
+            shift(subsets, "reviews", dict(weights))
         assert caught.value.do
     with pytest.raises(LabError, match="has no Service 'revews'"):
-        subsets.shift("revews", {"v1": 100})
+        shift(subsets, "revews", {"v1": 100})
     with pytest.raises(LabError, match="There is no DestinationRule for ratings"):
-        subsets.shift("ratings", {"v1": 100})
-    assert shift.current(subsets, "reviews") == {}
+        shift(subsets, "ratings", {"v1": 100})
+    assert current(subsets, "reviews") == {}
     for name in ("one", "two"):
         route = "{hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v1}}]}]}"
         subsets.apply(manifest(tmp_path, "VirtualService", route, name))
     with pytest.raises(LabError, match="2 VirtualServices speak for reviews"):
-        subsets.shift("reviews", {"v1": 100})
+        shift(subsets, "reviews", {"v1": 100})
 
 
 def test_shift_refuses_a_namespace_without_injection(subsets):
@@ -139,7 +137,7 @@ def test_shift_refuses_a_namespace_without_injection(subsets):
     subsets.run("kubectl delete pod -l app=client --wait=true")
     subsets.run("kubectl rollout status deployment client")
     with pytest.raises(LabError, match="has no sidecar, so no rule of the mesh reaches its requests"):
-        subsets.shift("reviews", {"v1": 100})
+        shift(subsets, "reviews", {"v1": 100})
 
 
 # The widget, without a browser: what a frontend sends is handed to it directly.
@@ -173,7 +171,7 @@ def test_of_fifty_quick_drags_the_last_wins_and_no_storm_follows(subsets):
         assert len(threads()) <= 1
     rested(widget)
     assert widget.state["phase"] == "done" and widget.state["weights"] == drags[-1] and widget.state["sent"] == 200
-    assert {name: weight for name, weight in shift.current(subsets, "reviews").items() if weight} == {"v1": 50, "v3": 50}
+    assert {name: weight for name, weight in current(subsets, "reviews").items() if weight} == {"v1": 50, "v3": 50}
     # The last setting's 200, and at most one batch of each setting that was begun: far from the 10,000 of fifty whole ones.
     assert requests_to_reviews(subsets) - before <= 200 + 5 * 50
     widget.close()
@@ -316,9 +314,9 @@ def test_in_jupyterlab_a_dragged_slider_moves_the_mesh(lab, jupyterlab):
         expect(widget).to_contain_text("400 of 400 requests sent", timeout=60_000)
         expect(widget).to_contain_text("agrees with the weights")
         assert widths() != before
-        assert {name: weight for name, weight in shift.current(lab, "reviews").items() if weight} == {k: v for k, v in wanted.items() if v}
+        assert {name: weight for name, weight in current(lab, "reviews").items() if weight} == {k: v for k, v in wanted.items() if v}
         assert {name: weight for name, weight in routes_of_client(lab).items() if weight} == {k: v for k, v in wanted.items() if v}
-        seen = observe.observe(lab, "reviews", n=300)
+        seen = lab.observe("reviews", n=300)
         assert set(seen["version"]) == {name for name, weight in wanted.items() if weight}
 
         lab.delete(f"{STEM}/01-subsets.yaml")  # now the mesh has no names for versions any more

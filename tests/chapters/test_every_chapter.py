@@ -5,7 +5,8 @@ import random
 import nbformat
 import pytest
 
-from lab_helpers.course import run as course, site
+from lab_helpers.course import run as course
+from lab_helpers.course import site
 from lab_helpers.show import checks
 from tests import wreckage
 

@@ -4,12 +4,13 @@ import os
 
 import pytest
 
-from lab_helpers.core.errors import QueryError
-from lab_helpers.lab import checkpoint
-from lab_helpers.chapters.c08_metrics import dashboards
-from lab_helpers.lab.connection import connect
-from lab_helpers.chapters.c08_metrics import panels as drawn
 from lab_helpers.chapters.c06_mesh_graph.checks import USED
+from lab_helpers.chapters.c07_tracing import logs
+from lab_helpers.chapters.c08_metrics import dashboard, dashboards
+from lab_helpers.chapters.c08_metrics import panels as drawn
+from lab_helpers.core.errors import QueryError
+from lab_helpers.lab import checkpoint, connect
+from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 
 pytestmark = pytest.mark.lab
 NAMESPACE = os.environ.get("MESHLAB_NAMESPACE", "default")
@@ -22,16 +23,16 @@ CHROMIUM = [
 @pytest.fixture(scope="module")
 def lab():
     found = connect(quiet=True, namespace=NAMESPACE)
-    checkpoint.reach(found, "Bookinfo", [*checkpoint.CLIENT, *checkpoint.BOOKINFO])
+    checkpoint.reach(found, "Bookinfo", [*CLIENTS[:1], *BOOKINFO])
     return found
 
 
 @pytest.fixture
 def nowhere(lab):
     """The same lab, which looks for Prometheus and the others where there are none."""
-    lab.addons, there = "kube-public", lab.addons
+    lab.addons_namespace, there = "kube-public", lab.addons_namespace
     yield lab
-    lab.addons = there
+    lab.addons_namespace = there
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ def test_every_panel_is_drawn_from_live_data_or_listed_with_the_reason(lab, page
         "service": {"service": f"reviews.{lab.namespace}.svc.cluster.local"},
         "workload": {"namespace": lab.namespace, "workload": "productpage-v1"},
     }[name]
-    board = lab.dashboard(name, pages[0], **chosen)
+    board = dashboard(lab, name, pages[0], **chosen)
     panels = [each for each in board.panels if each.kind not in ("row", "text")]
     wanted = [each for each in dashboards.dashboards(lab)[name]["panels"] if each["type"] not in ("row", "text")]
     assert [each.title for each in panels] == [each["title"] for each in dashboards.sections(wanted)]
@@ -115,7 +116,7 @@ def test_every_panel_is_drawn_from_live_data_or_listed_with_the_reason(lab, page
 
 def test_every_dashboard_of_istio_can_be_drawn(lab):
     for name in dashboards.dashboards(lab):
-        board = lab.dashboard(name, "5m")
+        board = dashboard(lab, name, "5m")
         assert drawn.figure(board).data is not None
         assert board.undrawn["reason"].str.startswith("no data").all(), board.undrawn
 
@@ -146,7 +147,7 @@ def test_every_page_has_left_a_whole_trace(lab, pages):
 
 
 def test_the_access_log_has_a_line_for_every_request(lab, pages):
-    lines = lab.logs("productpage", pages[0], container="istio-proxy")
+    lines = logs(lab, "productpage", pages[0], container="istio-proxy")
     access = lines[(lines["kind"] == "access") & lines["line"].str.contains("GET /productpage ")]
     assert len(access) == pages[1]
 
@@ -179,14 +180,14 @@ def test_a_wrong_query_gets_a_sentence(lab, query, sentence):
         (lambda lab: lab.promql("up", last="90d", step="1s"), "exceeded maximum resolution"),
         (lambda lab: lab.graph("1m", by="colour"), "There is no graph by 'colour'"),
         (lambda lab: lab.requests("1m", reporter="me"), "No proxy reports as 'me'"),
-        (lambda lab: lab.dashboard("meshes"), "There is no dashboard 'meshes'"),
-        (lambda lab: lab.dashboard("service", colour="red"), "has no variable 'colour'"),
-        (lambda lab: lab.dashboard("service", service="nobody"), "There is no service 'nobody' to choose"),
+        (lambda lab: dashboard(lab, "meshes"), "There is no dashboard 'meshes'"),
+        (lambda lab: dashboard(lab, "service", colour="red"), "has no variable 'colour'"),
+        (lambda lab: dashboard(lab, "service", service="nobody"), "There is no service 'nobody' to choose"),
         (lambda lab: lab.trace("xyz"), "'xyz' is not the id of a trace"),
         (lambda lab: lab.trace("0" * 31 + "1"), "Zipkin has no trace 0000"),
         (lambda lab: lab.traces(store="tempo"), "There is no trace store 'tempo'"),
-        (lambda lab: lab.logs("nobody"), "has no Service 'nobody'"),
-        (lambda lab: lab.logs("reviews", container="nobody"), "has no pod with a container nobody"),
+        (lambda lab: logs(lab, "nobody"), "has no Service 'nobody'"),
+        (lambda lab: logs(lab, "reviews", container="nobody"), "has no pod with a container nobody"),
     ],
 )
 def test_a_wrong_question_gets_a_sentence(lab, ask, sentence):
@@ -202,7 +203,7 @@ def test_a_wrong_question_gets_a_sentence(lab, ask, sentence):
         (lambda lab: lab.graph("1m"), "The cluster has no Prometheus"),
         (lambda lab: lab.trace("a" * 16), "The cluster has no Zipkin"),
         (lambda lab: lab.traces(store="jaeger", since="1m"), "The cluster has no (Jaeger|Prometheus)"),
-        (lambda lab: lab.dashboard("mesh"), "has no ConfigMap with dashboards"),
+        (lambda lab: dashboard(lab, "mesh"), "has no ConfigMap with dashboards"),
     ],
 )
 def test_nobody_there_gets_a_sentence(nowhere, ask, sentence):

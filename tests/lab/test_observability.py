@@ -10,16 +10,17 @@ import re
 import secrets
 import time
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import httpx
 import pytest
 
 from lab_helpers.core.wait import wait_until
-from lab_helpers.node.install import addon_manifests as addons
-from lab_helpers.node.install.istio import gateway_url
+from lab_helpers.lab import connect
 from lab_helpers.node.build.versions import VERSIONS
-from lab_helpers.lab.connection import connect
+from lab_helpers.node.install import addon_manifests
+from lab_helpers.traffic import addons
 from tests.live import KUBECTL, kubectl, kubectl_json, meshlab, sh
 
 pytestmark = pytest.mark.lab
@@ -97,8 +98,13 @@ def answers(output: str) -> list[tuple[str, str]]:
     return [(versions[number], codes[number]) for number in codes]
 
 
+@cache
+def addresses() -> dict[str, str]:
+    return addons.addresses(connect(quiet=True))
+
+
 def query(promql: str) -> list[dict]:
-    answer = httpx.get(f"{addons.addresses()['prometheus']}/api/v1/query", params={"query": promql}, trust_env=False).json()
+    answer = httpx.get(f"{addresses()['prometheus']}/api/v1/query", params={"query": promql}, trust_env=False).json()
     assert answer["status"] == "success", answer
     return answer["data"]["result"]
 
@@ -310,14 +316,14 @@ def pages(count: int = 3) -> dict[str, bool]:
     for _ in range(count):
         trace, span = secrets.token_hex(16), secrets.token_hex(8)
         headers = {"x-b3-traceid": trace, "x-b3-spanid": span, "x-b3-sampled": "1", "traceparent": f"00-{trace}-{span}-01"}
-        page = httpx.get(f"{gateway_url()}/productpage", headers=headers, trust_env=False)
+        page = httpx.get(f"{connect(quiet=True).url}/productpage", headers=headers, trust_env=False)
         assert page.status_code == 200
         found[trace] = 'star"' in page.text
     return found
 
 
 def zipkin(trace: str) -> list[tuple[str, str]]:
-    answer = httpx.get(f"{addons.addresses()['zipkin']}/api/v2/trace/{trace}", trust_env=False)
+    answer = httpx.get(f"{addresses()['zipkin']}/api/v2/trace/{trace}", trust_env=False)
     spans = answer.json() if answer.status_code == 200 else []
     return sorted((span["kind"], span["localEndpoint"]["serviceName"].split(".")[0]) for span in spans)
 
@@ -338,7 +344,7 @@ def test_a_page_leaves_nine_spans_in_zipkin(capsys):
 
 
 def jaeger(trace: str) -> list[tuple[str, str]]:
-    answer = httpx.get(f"{addons.addresses()['jaeger']}/jaeger/api/traces/{trace}", trust_env=False)
+    answer = httpx.get(f"{addresses()['jaeger']}/jaeger/api/traces/{trace}", trust_env=False)
     found = answer.json()["data"][0] if answer.status_code == 200 else {"spans": [], "processes": {}}
     names = {key: process["serviceName"].split(".")[0] for key, process in found["processes"].items()}
     kinds = [next(tag["value"] for tag in span["tags"] if tag["key"] == "span.kind") for span in found["spans"]]
@@ -380,19 +386,19 @@ def test_another_telemetry_sends_a_namespaces_traces_to_jaeger_and_back(tmp_path
 
 
 def test_the_pages_of_zipkin_are_open_to_the_host():
-    page = httpx.get(f"{addons.addresses()['zipkin']}/zipkin/", trust_env=False)
+    page = httpx.get(f"{addresses()['zipkin']}/zipkin/", trust_env=False)
     assert page.status_code == 200 and "<title>Zipkin</title>" in page.text
 
 
 def test_status_names_the_addons():
     state = json.loads(meshlab("status", "--json", check=False).stdout)  # whatever else runs in the lab
-    assert set(state["addons"]) == set(addons.OURS)
-    assert all(state["workloads"][f"istio-system/{name}"] == "well" for name in addons.OURS)
+    assert set(state["addons"]) == set(addon_manifests.OURS)
+    assert all(state["workloads"][f"istio-system/{name}"] == "well" for name in addon_manifests.OURS)
 
 
-@pytest.mark.parametrize("name", addons.OURS)
+@pytest.mark.parametrize("name", addon_manifests.OURS)
 def test_an_addon_that_is_there_is_named_with_its_address(name):
-    assert addons.addresses()[name] in meshlab("addons", name).stdout
+    assert addresses()[name] in meshlab("addons", name).stdout
 
 
 @pytest.mark.parametrize("name", ["kiali", "grafana"])

@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from lab_helpers.course import run as course, site
 from lab_helpers.core.manifests import chapters
-from lab_helpers.lab.connection import connect
+from lab_helpers.course import run as course
+from lab_helpers.course import site
+from lab_helpers.lab import connect
 from tests import wreckage
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]

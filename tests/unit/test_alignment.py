@@ -20,10 +20,12 @@ def stems(root: Path) -> dict[str, set[str]]:
     toc = yaml.safe_load((root / "_toc.yml").read_text())
     pages = [Path(page["file"]) for part in toc["parts"] for page in part["chapters"]]
     tests = [path.stem.removeprefix("test_") for path in (root / "tests" / "chapters").glob("test_*.py")]
+    packages = [path.parent.name for path in (root / "lab_helpers" / "chapters").glob("*/__init__.py")]
     return {
         "notebooks/": {path.stem for path in (root / "notebooks").glob("*.ipynb")},
         "manifests/": {path.name for path in (root / "manifests").glob("*/") if path.name != "shared"},
         "tests/chapters/": {stem for stem in tests if STEM.fullmatch(stem)},
+        "lab_helpers/chapters/": {name.removeprefix("c") for name in packages},
         "_toc.yml": {page.name for page in pages if page.parent.name == "notebooks"},
     }
 
@@ -59,13 +61,37 @@ def unused_manifests(root: Path) -> list[str]:
 
 
 def overreaching_notebooks(root: Path) -> list[str]:
-    """Find notebooks that hold YAML of their own, or know how the embedded lab is made."""
-    rules = {r"apiVersion\s*:": "holds YAML of its own", r"lab_helpers\.embedded|import\s+embedded": "imports embedded"}
-    chapters = {path.name: code(path) for path in sorted((root / "notebooks").glob("*.ipynb"))}
-    return [f"{name} {wrong}" for name, text in chapters.items() for rule, wrong in rules.items() if re.search(rule, text)]
+    """Find notebooks that hold YAML of their own, or take from the library more or less than their chapter's vocabulary."""
+    wrong = []
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        text = code(path)
+        if re.search(r"apiVersion\s*:", text):
+            wrong.append(f"{path.name} holds YAML of its own")
+        imports = re.findall(r"^(?:from|import) lab_helpers.*$", text, flags=re.MULTILINE)
+        own = f"from lab_helpers.chapters.c{path.stem} import *"
+        if imports != [own]:
+            wrong.append(f"{path.name} imports {imports or 'nothing'}, not just: {own}")
+    return wrong
 
 
-@pytest.mark.parametrize("rule", [misaligned, unused_manifests, overreaching_notebooks], ids=lambda rule: rule.__name__)
+def misnamed_records(root: Path) -> list[str]:
+    """Find chapters whose record has another stem than their folder, or whose checks begin with another number."""
+    wrong = []
+    for path in sorted((root / "lab_helpers" / "chapters").glob("c*/__init__.py")):
+        stem = path.parent.name.removeprefix("c")
+        named = re.findall(r'Chapter\(\s*(?:stem=)?"([^"]*)"', path.read_text())
+        if named != [stem]:
+            wrong.append(f"{path.parent.name} has the record of {', '.join(named) or 'nobody'}")
+        checks = re.findall(r'@register\("(\d\d)\.', (path.parent / "checks.py").read_text())
+        if not checks or set(checks) != {stem[:2]}:
+            wrong.append(f"{path.parent.name} has checks of {', '.join(sorted(set(checks))) or 'no chapter'}")
+    return wrong
+
+
+RULES = (misaligned, unused_manifests, overreaching_notebooks, misnamed_records)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_chapters(rule):
     assert rule(ROOT) == []
 
@@ -76,24 +102,34 @@ def test_chapters(rule):
 @pytest.fixture
 def course(tmp_path):
     """A course of one chapter with nothing wrong in it."""
-    for folder in ("notebooks", "manifests/01_one", "manifests/shared", "tests/chapters", "lab_helpers"):
+    for folder in (
+        "notebooks",
+        "manifests/01_one",
+        "manifests/shared",
+        "tests/chapters",
+        "lab_helpers/lab",
+        "lab_helpers/chapters/c01_one",
+    ):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "_toc.yml").write_text("parts: [{chapters: [{file: notebooks/01_one}, {file: book/end}]}]")
     (tmp_path / "manifests/01_one/01-a.yaml").touch()
     (tmp_path / "manifests/shared/client.yaml").touch()
     (tmp_path / "tests/chapters/test_01_one.py").touch()
-    (tmp_path / "lab_helpers/checkpoint.py").write_text('CLIENT = "shared/client.yaml"')
+    (tmp_path / "lab_helpers/lab/chapters.py").write_text('CLIENTS = ("shared/client.yaml",)')
+    (tmp_path / "lab_helpers/chapters/c01_one/__init__.py").write_text('CHAPTER = Chapter("01_one", minutes=1)')
+    (tmp_path / "lab_helpers/chapters/c01_one/checks.py").write_text('@register("01.1", "One")')
     write(tmp_path, 'lab.apply("01_one/01-a.yaml")')
     return tmp_path
 
 
 def write(course, *cells, stem="01_one"):
+    cells = [f"from lab_helpers.chapters.c{stem} import *", *cells]
     cells = [nbformat.v4.new_markdown_cell("# One\n\napiVersion: v1"), *map(nbformat.v4.new_code_cell, cells)]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), course / "notebooks" / f"{stem}.ipynb")
 
 
 def test_a_good_course_has_nothing_wrong(course):
-    assert misaligned(course) + unused_manifests(course) + overreaching_notebooks(course) == []
+    assert misaligned(course) + unused_manifests(course) + overreaching_notebooks(course) + misnamed_records(course) == []
 
 
 @pytest.mark.parametrize(
@@ -102,6 +138,7 @@ def test_a_good_course_has_nothing_wrong(course):
         ("notebooks/01_one.ipynb", "notebooks/"),
         ("manifests/01_one", "manifests/"),
         ("tests/chapters/test_01_one.py", "tests/chapters/"),
+        ("lab_helpers/chapters/c01_one", "lab_helpers/chapters/"),
     ],
 )
 def test_a_lost_part_is_found(course, lost, place):
@@ -149,10 +186,28 @@ def test_a_name_that_only_looks_like_it_is_another(course, cell):
     ("cell", "wrong"),
     [
         ('text = """\napiVersion: v1\n"""', "holds YAML of its own"),
-        ("from lab_helpers.embedded import lab", "imports embedded"),
-        ("from lab_helpers import embedded", "imports embedded"),
+        ("from lab_helpers.node import lifecycle", "imports .*lab_helpers.node import lifecycle"),
+        ("import lab_helpers.node", "imports .*import lab_helpers.node"),
+        ("from lab_helpers.lab import connect", "imports .*lab_helpers.lab import connect"),
     ],
 )
 def test_a_notebook_that_does_too_much_is_found(course, cell, wrong):
     write(course, cell)
-    assert overreaching_notebooks(course) == [f"01_one.ipynb {wrong}"]
+    (found,) = overreaching_notebooks(course)
+    assert re.match(f"01_one.ipynb {wrong}", found)
+
+
+def test_a_notebook_without_its_vocabulary_is_found(course):
+    cell = nbformat.v4.new_code_cell("from lab_helpers.chapters.c02_two import *")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), course / "notebooks" / "01_one.ipynb")
+    assert overreaching_notebooks(course)[0].endswith("not just: from lab_helpers.chapters.c01_one import *")
+
+
+def test_a_record_and_checks_of_another_chapter_are_found(course):
+    folder = course / "lab_helpers/chapters/c01_one"
+    (folder / "__init__.py").write_text('CHAPTER = Chapter("02_two", minutes=1)')
+    (folder / "checks.py").write_text('@register("02.1", "Two")')
+    assert misnamed_records(course) == ["c01_one has the record of 02_two", "c01_one has checks of 02"]
+    (folder / "__init__.py").write_text("")
+    (folder / "checks.py").write_text("")
+    assert misnamed_records(course) == ["c01_one has the record of nobody", "c01_one has checks of no chapter"]

@@ -1,24 +1,39 @@
 """What `lab.run` makes of a program's answer: exit codes that are expected, colours, files that lie among the manifests."""
 
+import socket
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from lab_helpers.core.errors import CommandError
-from lab_helpers.core.manifests import ROOT
+from lab_helpers.core.manifests import FOLDER
 from lab_helpers.kube import commands
 from lab_helpers.kube.commands import Output
 
 
+class Marked:
+    """Notes whether the course's mark was asked for."""
+
+    asked = False
+
+    def __call__(self) -> None:
+        self.asked = True
+
+
+def client(tools="") -> SimpleNamespace:
+    return SimpleNamespace(tools=tools, context=SimpleNamespace(name="c", variable="none"), namespace="n", require_mark=Marked())
+
+
 @pytest.fixture
 def lab(tmp_path):
-    """A lab whose kubectl is a shell script that a test writes."""
+    """A client whose kubectl is a shell script that a test writes."""
     kubectl = tmp_path / "kubectl"
 
     def does(script: str):
         kubectl.write_text(f"#!/bin/sh\n{script}\n")
         kubectl.chmod(0o755)
-        return SimpleNamespace(bin=tmp_path, kubeconfig=tmp_path / "none", context="c", namespace="n")
+        return client(tmp_path)
 
     return does
 
@@ -51,8 +66,73 @@ def test_a_note_on_stderr_shows_only_where_nothing_else_does():
 def test_a_manifest_is_found_from_anywhere_and_a_file_at_hand_comes_first(lab, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     where = lab("pwd")
-    assert commands.run(where, "kubectl apply -f shared/client.yaml").stdout.strip() == str(ROOT)
+    assert commands.run(where, "kubectl apply -f shared/client.yaml").stdout.strip() == str(FOLDER)
     assert commands.run(where, "kubectl apply -f shared/other.yaml").stdout.strip() == str(tmp_path)
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "client.yaml").touch()
     assert commands.run(where, "kubectl apply -f shared/client.yaml").stdout.strip() == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("", "does not begin with kubectl, istioctl, curl"),
+        ("rm -rf /", "does not begin with"),
+        ("kubectl get pods | grep x", r"uses '\|'.*\.stdout is a str"),
+        ("kubectl get pods > x", "uses '>'"),
+        ("curl x && curl y", "uses '&&'"),
+        ('kubectl get "pods', "cannot be read as a command"),
+    ],
+)
+def test_a_line_that_cannot_be_run_says_why(line, sentence):
+    with pytest.raises(CommandError, match=f"(?s){sentence}"):
+        commands.run(client(), line)
+
+
+def test_a_command_that_fails_passes_its_error_on():
+    with pytest.raises(CommandError, match="(?s)exit code 2.*--no-such-option"):
+        commands.run(client(), "curl --no-such-option")
+
+
+def test_a_command_that_hangs_is_ended_at_its_deadline():
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+        start = time.monotonic()
+        with pytest.raises(CommandError, match="did not end within 0.2 s"):
+            commands.run(client(), f"curl http://127.0.0.1:{silent.getsockname()[1]}", deadline=0.2)
+    assert time.monotonic() - start < 5
+
+
+def test_a_program_that_is_not_there_says_where_it_comes_from(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(CommandError, match="(?s)istioctl is not installed.*meshlab up"):
+        commands.find("istioctl")
+
+
+def test_the_labs_own_program_comes_before_the_one_on_path(tmp_path):
+    own = tmp_path / "kubectl"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    assert commands.find("kubectl", tmp_path) == str(own)
+
+
+@pytest.mark.parametrize(
+    ("line", "changes"),
+    [
+        ("kubectl get pods", False),
+        ("kubectl logs deploy/client", False),
+        ("istioctl proxy-config routes deploy/client", False),
+        ("curl http://127.0.0.1:1", False),
+        ("kubectl delete pods --all", True),
+        ("kubectl exec deploy/client -- rm -rf /", True),
+        ("kubectl -n default get pods", True),  # where the verb is not plain to see, it counts as one that changes
+        ("istioctl uninstall --purge -y", True),
+        ("istioctl install -y", True),
+    ],
+)
+def test_what_may_change_something_asks_for_the_courses_mark(tmp_path, line, changes):
+    for name in ("kubectl", "istioctl", "curl"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    asked = client(tmp_path)
+    commands.run(asked, line)
+    assert asked.require_mark.asked is changes

@@ -3,7 +3,7 @@
 import pytest
 
 from lab_helpers.core.errors import ManifestError
-from lab_helpers.core.manifests import ROOT, chapter_manifests, find, in_apply_order, in_delete_order, load, title
+from lab_helpers.core.manifests import FOLDER, chapter_manifests, find, in_apply_order, in_delete_order, load, title
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_objects_of_a_kind_keep_their_order():
 
 
 def test_every_manifest_of_the_course_loads():
-    names = [f"{path.parent.name}/{path.name}" for path in sorted(ROOT.glob("*/*.yaml"))]
+    names = [f"{path.parent.name}/{path.name}" for path in sorted(FOLDER.glob("*/*.yaml"))]
     assert names, "the course has no manifests at all"
     for name in names:
         assert load(name)

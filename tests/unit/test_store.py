@@ -89,7 +89,7 @@ def test_forget_drops_a_part_and_what_it_went_into():
 def test_a_command_that_fails_is_quoted_and_its_log_named(tmp_path):
     log = tmp_path / "log"
     with pytest.raises(BuildError) as caught:
-        contained.run(["sh", "-c", "echo first; echo the reason >&2; exit 3"], log)
+        contained.call(["sh", "-c", "echo first; echo the reason >&2; exit 3"], log)
     assert "exit code 3" in caught.value.what and "the reason" in caught.value.what and str(log) in caught.value.do
     assert "first" in log.read_text()
 
@@ -106,7 +106,7 @@ def test_a_registry_out_of_reach_names_the_part_and_the_way_on(monkeypatch):
 
 def test_output_reaches_the_teller_line_by_line(tmp_path):
     lines = []
-    contained.run(["sh", "-c", "echo one; echo; echo two"], tmp_path / "log", lines.append)
+    contained.call(["sh", "-c", "echo one; echo; echo two"], tmp_path / "log", lines.append)
     assert lines == ["one", "two"]
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pandas as pd
-from lightkube.resources.core_v1 import Pod
 
-from lab_helpers.chapters.c01_service_mesh import attempts
-from lab_helpers.kube import commands
-from lab_helpers.istio import converge
-from lab_helpers.show.checks import register, wrong
+from lab_helpers.chapters.c01_service_mesh.callers import attempts
+from lab_helpers.istio import proxies
+from lab_helpers.kube.kinds import POD
+from lab_helpers.show.checks import given, register, wrong
 
 # What somebody may want to name in a rule, and what the field is called in which a Kubernetes API would take it.
 WORDS = {
@@ -21,10 +20,10 @@ READ, OTHER, WRITE = "GET /ratings/0", "GET /ratings/1", "POST /ratings/99"  # a
 @register("01.1", "Without a mesh, whoever can send is answered")
 def everybody_is_answered(lab) -> str:
     """No pod has a proxy, and three callers may both read and write."""
-    meshed = [pod.metadata.name for pod in lab.client.list(Pod, namespace=lab.namespace) if converge.has_proxy(pod)]
+    meshed = [pod["metadata"]["name"] for pod in lab.client.list(POD) if proxies.has_proxy(pod)]
     if meshed:
         raise wrong(f"{meshed[0]} has a sidecar", f'This is about life without one: lab.checkpoint("01_service_mesh") in {lab.namespace}.')
-    seen = attempts.attempts(lab, ["productpage", "reviews", "plain-client"], [READ, WRITE])
+    seen = attempts(lab, ["productpage", "reviews", "plain-client"], [READ, WRITE])
     for caller, row in seen.iterrows():
         for request, status in row.items():
             if status != 200:
@@ -35,15 +34,15 @@ def everybody_is_answered(lab) -> str:
 @register("01.2", "What a NetworkPolicy can name")
 def what_a_network_policy_names(lab, answer) -> str:
     """The learner's answer agrees with the API server's own list of fields."""
-    given = {answer} if isinstance(answer, str) else set(answer)
-    if unknown := sorted(given - set(WORDS)):
+    named = given(answer)
+    if unknown := sorted(named - set(WORDS)):
         raise wrong(f"{unknown[0]!r} was not among the words", f"Choose among: {', '.join(WORDS)}.")
-    told = commands.run(lab, "kubectl explain networkpolicy.spec.ingress --recursive").stdout
+    told = lab.run("kubectl explain networkpolicy.spec.ingress --recursive").stdout
     fields = {line.split()[0] for line in told.splitlines() if line.strip()}
     right = {word for word, field in WORDS.items() if field in fields}
-    if given - right:
-        raise wrong(f"a NetworkPolicy has no field for a {min(given - right)}", "Look at the list of fields again.")
-    if right - given:
+    if named - right:
+        raise wrong(f"a NetworkPolicy has no field for a {min(named - right)}", "Look at the list of fields again.")
+    if right - named:
         raise wrong("it can name more than that", "Look below from: and ports: in the list of fields.")
     return f"{', '.join(sorted(right))}. No {', no '.join(word for word in WORDS if word not in right)}."
 
@@ -108,7 +107,7 @@ def one_more_reader(lab) -> str:
 
 def _verdicts(lab, expected: dict[tuple[str, str], int]) -> None:
     callers, requests = (list(dict.fromkeys(each)) for each in zip(*expected, strict=True))
-    seen = attempts.attempts(lab, callers, requests)
+    seen = attempts(lab, callers, requests)
     for (caller, request), status in expected.items():
         if seen.loc[caller, request] != status:
             raise wrong(

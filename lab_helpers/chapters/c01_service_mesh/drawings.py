@@ -1,4 +1,4 @@
-"""Diagrams of what cannot be measured: how the pieces stand to each other. Drawn like `pictures`, from nothing."""
+"""Diagrams of what cannot be measured: how the pieces stand to each other. Drawn like `plots`, from nothing."""
 
 from __future__ import annotations
 

@@ -7,12 +7,11 @@ import shlex
 from uuid import uuid4
 
 import pandas as pd
-from lightkube.resources.core_v1 import Pod, Service
 
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.kube import channels
-from lab_helpers.istio import converge
+from lab_helpers.kube import channels, objects, pods
+from lab_helpers.kube.kinds import POD, SERVICE
 
 NAME = "eavesdropper"
 COLUMNS = ["source", "destination", "bytes", "legible", "text"]
@@ -21,13 +20,14 @@ MARK = 'import socket, sys; socket.socket(type=socket.SOCK_DGRAM).sendto(sys.arg
 LINES = 20_000
 
 
+@objects.sentences("Eavesdropping")
 def overhear(lab, *lines: str) -> pd.DataFrame:
     """Run commands, one after the other, and return what the eavesdropper has read meanwhile.
 
     Parameters
     ----------
     *lines : str
-        As for `commands.run`.
+        As for ``lab.run``.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def overhear(lab, *lines: str) -> pd.DataFrame:
     Raises
     ------
     TrafficError
-        The eavesdropper is not there.
+        The eavesdropper is not there, or its log cannot be read.
     MeshError
         It does not hear its own marks.
     """
@@ -53,8 +53,10 @@ def overhear(lab, *lines: str) -> pd.DataFrame:
     _mark(lab, pod, end := f"end-{uuid4().hex}")
 
     def log() -> str:
-        text = "\n".join(lab.client.log(pod, namespace=lab.namespace, tail_lines=LINES, newlines=False))
-        return text if end in text else ""
+        answer = lab.client.raw(f"/api/v1/namespaces/{lab.namespace}/pods/{pod}/log", {"tailLines": LINES})
+        if answer.status != 200:
+            raise TrafficError(f"The log of {pod} cannot be read ({answer.status}).", "See whether it still runs: kubectl get pods.")
+        return answer.text if end in answer.text else ""
 
     text = wait_until(log, "the eavesdropper to hear the last packet", 15, do="kubectl logs deploy/eavesdropper shows what it hears.")
     between = text.partition(begin)[2].rpartition(end)[0].splitlines()[1:-1]
@@ -67,14 +69,14 @@ def overhear(lab, *lines: str) -> pd.DataFrame:
 
 
 def _mark(lab, pod: str, text: str) -> None:
-    done = channels.execute(lab, pod, NAME, ["python3", "-c", MARK, text])
+    done = channels.execute(lab.client, pod, NAME, ["python3", "-c", MARK, text])
     if done.code:
         raise TrafficError(f"The eavesdropper cannot send: {done.stderr.strip()}", f"Make it anew: kubectl delete pod {shlex.quote(pod)}.")
 
 
 def _eavesdropper(lab) -> str:
-    if pod := converge.ready_pod(lab, NAME):
-        return pod.metadata.name
+    if pod := pods.ready_pod(lab.client, NAME):
+        return pod["metadata"]["name"]
     raise TrafficError(
         f"Nobody eavesdrops in namespace {lab.namespace}.", 'lab.apply("01_service_mesh/02-eavesdropper.yaml") puts somebody there.'
     )
@@ -82,9 +84,6 @@ def _eavesdropper(lab) -> str:
 
 def _names(lab) -> dict[str, str]:
     """Who has which address: the pods of the namespace, but for those on their node's own, and its Services."""
-    names = {each.spec.clusterIP: each.metadata.name for each in lab.client.list(Service, namespace=lab.namespace)}
-    for pod in lab.client.list(Pod, namespace=lab.namespace):
-        labels = pod.metadata.labels or {}
-        if pod.status.podIP and not pod.spec.hostNetwork:
-            names[pod.status.podIP] = "-".join(labels[key] for key in ("app", "version") if key in labels) or pod.metadata.name
-    return names
+    services = {each["spec"].get("clusterIP"): each["metadata"]["name"] for each in lab.client.list(SERVICE)}
+    own = [pod for pod in lab.client.list(POD) if pod["status"].get("podIP") and not pod["spec"].get("hostNetwork")]
+    return services | {pod["status"]["podIP"]: pods.workload(pod) for pod in own}

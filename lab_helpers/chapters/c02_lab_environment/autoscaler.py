@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 
 import pandas as pd
-from lightkube.core.exceptions import ApiError
-from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
-from lightkube.resources.core_v1 import Pod
 
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.istio import converge
+from lab_helpers.kube import objects
+from lab_helpers.kube import pods as of_pods
+from lab_helpers.kube.kinds import AUTOSCALER, POD
 
 COLUMNS = ["time", "utilization", "wanted", "pods"]
 
 
+@objects.sentences("Following the autoscaler")
 def follow(lab, name: str, pods: int, deadline: float = 180.0) -> pd.DataFrame:
     """Watch the autoscaler `name` until it has measured something, wants `pods` pods, and exactly that many are ready.
 
@@ -47,38 +47,40 @@ def follow(lab, name: str, pods: int, deadline: float = 180.0) -> pd.DataFrame:
     def there() -> bool:
         found = _read(lab, name)
         ready = _ready(lab, name)
-        now = (use(found), found.status.desiredReplicas or ready, ready)  # 0 stands for: not yet decided
+        now = (use(found), found["status"].get("desiredReplicas") or ready, ready)  # 0 stands for: not yet decided
         if not rows or str(rows[-1][1:]) != str(now):
             rows.append((pd.Timestamp.now("UTC"), *now))
         return now[1:] == (pods, pods) and not math.isnan(now[0])
 
     def late() -> str:
-        found = _read(lab, name)
-        said = [each.message for each in found.status.conditions or [] if each.type == "ScalingActive" and each.status != "True"]
-        return f"it sees {rows[-1][1]:g} %, wants {rows[-1][2]}, and {rows[-1][3]} are ready. {' '.join(said)}".strip()
+        said = condition(_read(lab, name))
+        why = "" if said.get("status", "True") == "True" else said.get("message", "")
+        return f"it sees {rows[-1][1]:g} %, wants {rows[-1][2]}, and {rows[-1][3]} are ready. {why}".strip()
 
     do = f"kubectl describe hpa {name} says what it has tried; kubectl top pods, whether there is anything to measure."
     wait_until(there, f"{pods} pods of {name}", deadline, every=0.3, late=late, do=do)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _read(lab, name: str) -> HorizontalPodAutoscaler:
-    try:
-        return lab.client.get(HorizontalPodAutoscaler, name, namespace=lab.namespace)
-    except ApiError as error:
-        if error.status.code != 404:
-            raise
-        raise MeshError(f"Namespace {lab.namespace} has no HorizontalPodAutoscaler {name!r}.", "kubectl get hpa lists them.") from error
+def _read(lab, name: str) -> dict:
+    if found := lab.client.get(AUTOSCALER, name):
+        return found
+    raise MeshError(f"Namespace {lab.namespace} has no HorizontalPodAutoscaler {name!r}.", "kubectl get hpa lists them.")
 
 
-def use(found: HorizontalPodAutoscaler) -> float:
+def condition(found: dict) -> dict:
+    """What the autoscaler says of whether it can act (``ScalingActive``): status and message; empty before it has looked."""
+    return next((each for each in found["status"].get("conditions") or [] if each["type"] == "ScalingActive"), {})
+
+
+def use(found: dict) -> float:
     """Mean use that the autoscaler has measured last, in percent of the request; NaN while nothing is known."""
-    for each in found.status.currentMetrics or []:
-        measured = each.resource or each.containerResource
-        if measured and measured.current.averageUtilization is not None:
-            return float(measured.current.averageUtilization)
+    for each in found["status"].get("currentMetrics") or []:
+        measured = each.get("resource") or each.get("containerResource")
+        if measured and "averageUtilization" in measured["current"]:
+            return float(measured["current"]["averageUtilization"])
     return float("nan")
 
 
 def _ready(lab, name: str) -> int:
-    return sum(converge.ready(pod) for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": name}))
+    return sum(map(of_pods.ready, lab.client.list(POD, labels={"app": name})))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 
 import pandas as pd
-from lightkube.core.exceptions import ApiError
-from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 
-from lab_helpers.chapters.c02_lab_environment import autoscaler, nodes as cluster
-from lab_helpers.kube import commands
+from lab_helpers.chapters.c02_lab_environment import autoscaler, cluster
+from lab_helpers.kube.kinds import AUTOSCALER
 from lab_helpers.show.checks import register, wrong
 
 OLDEST = (1, 31)  # the oldest Kubernetes that Istio 1.31 supports
@@ -42,14 +40,14 @@ def who_wires(lab, answer: str) -> str:
 @register("02.3", "The metrics API")
 def metrics_api(lab) -> str:
     """metrics-server is registered, and has measured every node."""
-    service = json.loads(commands.run(lab, "kubectl get apiservice -o json").stdout)["items"]
+    service = json.loads(lab.run("kubectl get apiservice -o json").stdout)["items"]
     found = next((each for each in service if each["metadata"]["name"].endswith(".metrics.k8s.io")), None)
     if found is None:
         raise wrong("nobody serves metrics.k8s.io", "metrics-server does; it is a Deployment of its own.")
     available = next((each for each in found["status"].get("conditions", []) if each["type"] == "Available"), {"status": "Unknown"})
     if available["status"] != "True":
         raise wrong(f"metrics.k8s.io is not available: {available.get('message', 'nobody says why')}", "See the log of metrics-server.")
-    measured = json.loads(commands.run(lab, "kubectl get --raw /apis/metrics.k8s.io/v1beta1/nodes").stdout)["items"]
+    measured = json.loads(lab.run("kubectl get --raw /apis/metrics.k8s.io/v1beta1/nodes").stdout)["items"]
     missing = sorted(set(cluster.nodes(lab)["node"]) - {each["metadata"]["name"] for each in measured})
     if missing:
         raise wrong(f"node {missing[0]} has not been measured", "Does metrics-server trust the certificate of its kubelet?")
@@ -63,7 +61,7 @@ def up_and_down(seen: pd.DataFrame, target: float) -> str:
     if most <= seen["pods"].iloc[0]:
         raise wrong("the number of pods has not grown", "Does the load run? kubectl top pods")
     if seen["pods"].iloc[-1] >= most:
-        raise wrong(f"there are {most} pods still", 'Was the load taken away? Then follow it down: lab.follow("web", 1).')
+        raise wrong(f"there are {most} pods still", 'Was the load taken away? Then follow it down: follow(lab, "web", 1).')
     grown = seen[(seen["wanted"].diff() > 0) & (seen["wanted"] > seen["pods"].iloc[0])]
     if (grown["utilization"] <= target).any():
         raise wrong("it grew while use was no higher than the target", f"Was the target {target:g} %?")
@@ -76,22 +74,22 @@ def up_and_down(seen: pd.DataFrame, target: float) -> str:
 @register("02.5", "By container")
 def by_container(lab) -> str:
     """The autoscaler of web measures one container, keeps two pods, and is able to act."""
-    try:
-        found = lab.client.get(HorizontalPodAutoscaler, "web", namespace=lab.namespace)
-    except ApiError as error:
-        raise wrong("there is no HorizontalPodAutoscaler web", "Change the one that was there, or make it anew.") from error
-    metrics = found.spec.metrics or []
-    kinds = {each.type for each in metrics}
+    found = lab.client.get(AUTOSCALER, "web")
+    if found is None:
+        raise wrong("there is no HorizontalPodAutoscaler web", "Change the one that was there, or make it anew.")
+    metrics = found["spec"].get("metrics") or []
+    kinds = {each["type"] for each in metrics}
     if kinds != {"ContainerResource"}:
         raise wrong(f"it looks at {', '.join(sorted(kinds)) or 'nothing'}", "kubectl explain hpa.spec.metrics.type lists what there is.")
-    containers = {each.containerResource.container for each in metrics}
+    containers = {each["containerResource"]["container"] for each in metrics}
     if containers != {"web"}:
         raise wrong(f"it looks at the container {min(containers)}", "The application's container is called web.")
-    if (found.spec.minReplicas or 1) != 2:
-        raise wrong(f"it may go down to {found.spec.minReplicas or 1}", "Two pods at least: spec.minReplicas.")
-    active = next((each for each in found.status.conditions or [] if each.type == "ScalingActive"), None)
-    if active is None or active.status != "True":
-        raise wrong(f"it cannot act: {active.message if active else 'it has not looked yet'}", 'Wait for it: lab.follow("web", 2).')
-    if not any(each.containerResource for each in found.status.currentMetrics or []):
-        raise wrong("it has not measured anything since it was changed", 'Wait for it: lab.follow("web", 2).')
+    least = found["spec"].get("minReplicas", 1)
+    if least != 2:
+        raise wrong(f"it may go down to {least}", "Two pods at least: spec.minReplicas.")
+    active = autoscaler.condition(found)
+    if active.get("status") != "True":
+        raise wrong(f"it cannot act: {active.get('message', 'it has not looked yet')}", 'Wait for it: follow(lab, "web", 2).')
+    if not any("containerResource" in each for each in found["status"].get("currentMetrics") or []):
+        raise wrong("it has not measured anything since it was changed", 'Wait for it: follow(lab, "web", 2).')
     return f"it measures the container web alone, at {autoscaler.use(found):.0f} %, and keeps two pods at least."

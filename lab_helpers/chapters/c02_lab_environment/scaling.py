@@ -17,7 +17,7 @@ def plot_scaling(seen: pd.DataFrame, target: float) -> Picture:
     Parameters
     ----------
     seen : pandas.DataFrame
-        As ``lab.follow`` returns it; several may be put together by ``pandas.concat``.
+        As `follow` returns it; several may be put together by ``pandas.concat``.
     target : float
         The use that it aims at, in percent of the request.
 
@@ -27,7 +27,7 @@ def plot_scaling(seen: pd.DataFrame, target: float) -> Picture:
         Nothing was measured.
     """
     if not seen["utilization"].notna().any():
-        raise LabError("There is nothing to draw: the autoscaler has measured nothing.", "Give it time: lab.follow(...).")
+        raise LabError("There is nothing to draw: the autoscaler has measured nothing.", "Give it time: follow(lab, ...).")
     seconds = (seen["time"] - seen["time"].iloc[0]).dt.total_seconds()
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.4))

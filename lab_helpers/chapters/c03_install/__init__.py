@@ -1,0 +1,18 @@
+"""Chapter 3, installing Istio: what ``istioctl`` would do, what it did, how it is taken away again, and who notices."""
+
+from lab_helpers.chapters.c03_install import checks  # noqa: F401 (they register themselves)
+from lab_helpers.chapters.c03_install.compare import compare_profiles, dump, profiles
+from lab_helpers.istio import installation
+from lab_helpers.istio.configuration import keep, restore
+from lab_helpers.lab import Chapter, connect
+from lab_helpers.show.checks import check
+
+CHAPTER = Chapter(
+    "03_install",
+    minutes=30,
+    question="What does istioctl put into a cluster, how is it changed and taken away again, and does a running application notice?",
+    prepare=installation.ensure,
+    alone="It takes Istio away from the whole cluster for half a minute, and with it everybody's configuration.",
+)
+
+__all__ = ["check", "compare_profiles", "connect", "dump", "keep", "profiles", "restore"]

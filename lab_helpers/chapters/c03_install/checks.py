@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 
 import pandas as pd
-from lightkube.resources.admissionregistration_v1 import MutatingWebhookConfiguration, ValidatingWebhookConfiguration
-from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
 
 from lab_helpers.core.errors import LabError
-from lab_helpers.kube import commands
-from lab_helpers.istio import converge, installation, istiod
-from lab_helpers.show.checks import register, wrong
+from lab_helpers.istio import configuration, converge, installation, istiod
+from lab_helpers.kube.kinds import CUSTOM_RESOURCE_DEFINITION, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
+from lab_helpers.show.checks import given, register, wrong
 
 SKEW = 1  # minor versions that istioctl and the control plane may be apart
 NO_EGRESS = "-f 03_install/02-no-egress.yaml"
@@ -20,7 +18,7 @@ NO_EGRESS = "-f 03_install/02-no-egress.yaml"
 @register("03.1", "istioctl fits the mesh")
 def istioctl_fits(lab) -> str:
     """Client and control plane are at most one minor version apart."""
-    told = json.loads(commands.run(lab, "istioctl version -o json").stdout)
+    told = json.loads(lab.run("istioctl version -o json").stdout)
     client = told["clientVersion"]["version"]
     planes = [each["Info"]["version"] for each in told.get("meshVersion") or []]
     if not planes:
@@ -34,12 +32,12 @@ def istioctl_fits(lab) -> str:
 def without_control_plane(table: pd.DataFrame, answer) -> str:
     """The learner names the profiles that install no control plane."""
     without = set(table.index[table["control plane"] == ""])
-    given = _given(answer)
-    if given - set(table.index):
-        raise wrong(f"there is no profile {min(given - set(table.index))}", "The rows of the table are the profiles.")
-    if given - without:
-        raise wrong(f"{min(given - without)} does install istiod", "Look down the first column.")
-    if without - given:
+    named = given(answer)
+    if named - set(table.index):
+        raise wrong(f"there is no profile {min(named - set(table.index))}", "The rows of the table are the profiles.")
+    if named - without:
+        raise wrong(f"{min(named - without)} does install istiod", "Look down the first column.")
+    if without - named:
         raise wrong("another profile installs no control plane either", "Look down the first column once more.")
     return f"{' and '.join(sorted(without))} install no istiod."
 
@@ -49,10 +47,10 @@ def autoscaled(difference: pd.DataFrame, answer) -> str:
     """The learner names the Deployments that only the default profile scales by load."""
     kind = "HorizontalPodAutoscaler "
     scaled = {each.removeprefix(kind) for each in difference["object"] if each.startswith(kind)}
-    given = _given(answer)
-    if given - scaled:
-        raise wrong(f"{min(given - scaled)} has no autoscaler in either profile", "Look for the kind HorizontalPodAutoscaler.")
-    if scaled - given:
+    named = given(answer)
+    if named - scaled:
+        raise wrong(f"{min(named - scaled)} has no autoscaler in either profile", "Look for the kind HorizontalPodAutoscaler.")
+    if scaled - named:
         raise wrong("default has one more autoscaler that demo has not", "Count the rows of that kind.")
     return f"demo runs one {' and one '.join(sorted(scaled))}, whatever the load."
 
@@ -62,10 +60,10 @@ def uninstalled(lab, seen: pd.DataFrame) -> str:
     """No control plane, no kinds, no webhooks; every request is still answered."""
     if istiod.runs(lab):
         raise wrong("istiod still runs", "istioctl uninstall --purge takes everything away.")
-    for kind in (CustomResourceDefinition, MutatingWebhookConfiguration, ValidatingWebhookConfiguration):
-        left = [each.metadata.name for each in lab.client.list(kind, labels=installation.LABELLED)]
+    for kind in (CUSTOM_RESOURCE_DEFINITION, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS):
+        left = [each["metadata"]["name"] for each in lab.client.list(kind, labels=installation.LABELLED)]
         if left:
-            raise wrong(f"{kind.__name__} {left[0]} is left", "Without --purge, what is shared by all revisions stays.")
+            raise wrong(f"{kind} {left[0]} is left", "Without --purge, what is shared by all revisions stays.")
     failed = seen[seen["status"] != 200]
     if len(failed) or not len(seen):
         raise wrong(f"{len(failed)} of {len(seen)} requests failed", "They should go from one sidecar to another: via='mesh'.")
@@ -107,7 +105,7 @@ def without_egress(lab) -> str:
 def as_before(lab) -> str:
     """What all other chapters run on is installed, nothing kept is left, and every proxy is connected."""
     _require(lab, installation.COURSE)
-    if installation.kept(lab) is not None:
+    if configuration.kept(lab) is not None:
         raise wrong("the configuration is still in its ConfigMap", "Call restore(lab).")
     return f"the demo profile again, and {converge.settled(lab, installation.RECONNECT)} proxies connected."
 
@@ -127,7 +125,3 @@ def _require(lab, options: str, hint: str = "") -> None:
 
 def _minor(version: str) -> int:
     return int(version.split(".")[1])
-
-
-def _given(answer) -> set[str]:
-    return {answer} if isinstance(answer, str) else set(answer)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pandas as pd
-from lightkube.resources.core_v1 import Pod, Service
 
 from lab_helpers.core.statistics import ALPHA, goodness_of_fit, required_n
-from lab_helpers.istio import converge
-from lab_helpers.kube import objects
-from lab_helpers.traffic import observe
-from lab_helpers.show.checks import register, wrong
+from lab_helpers.istio import proxies
+from lab_helpers.kube import pods
+from lab_helpers.kube.kinds import POD, SERVICE, Kind
+from lab_helpers.show.checks import given, register, wrong
 from lab_helpers.show.plots import count
+from lab_helpers.traffic import observe
+
+DESTINATION_RULE = Kind("networking.istio.io/v1", "DestinationRule")
 
 VERSIONS = {"details": {"v1"}, "productpage": {"v1"}, "ratings": {"v1"}, "reviews": {"v1", "v2", "v3"}}
 STARS = {"v1": "none", "v2": "black", "v3": "red"}
@@ -27,29 +29,29 @@ CALLS = {
 @register("04.1", "Bookinfo runs")
 def bookinfo_runs(lab) -> str:
     """Every Service selects ready pods of all its versions, each with a sidecar."""
-    services = {each.metadata.name: each for each in lab.client.list(Service, namespace=lab.namespace)}
-    pods = [each for each in lab.client.list(Pod, namespace=lab.namespace) if not each.metadata.deletionTimestamp]
+    services = {each["metadata"]["name"]: each for each in lab.client.list(SERVICE)}
+    there = [each for each in lab.client.list(POD) if not pods.leaving(each)]
     for name, versions in VERSIONS.items():
         if name not in services:
             raise wrong(f"there is no Service {name}", "Was its manifest applied? Look at kubectl get services.")
-        selector = services[name].spec.selector or {}
-        selected = [pod for pod in pods if selector.items() <= (pod.metadata.labels or {}).items()]
+        selector = services[name]["spec"].get("selector") or {}
+        selected = [pod for pod in there if selector.items() <= pods.labels(pod).items()]
         if not selected:
             text = ", ".join(f"{key}={value}" for key, value in selector.items())
             raise wrong(
                 f"Service {name} selects pods labelled {text}, and there is none",
                 "Compare it with kubectl get pods --show-labels.",
             )
-        plain = [pod.metadata.name for pod in selected if not converge.has_proxy(pod)]
+        plain = [pod["metadata"]["name"] for pod in selected if not proxies.has_proxy(pod)]
         if plain:
             raise wrong(
                 f"{', '.join(plain)} has no sidecar",
                 "Is the namespace labelled for injection? Pods made before that keep as they were.",
             )
-        waiting = [pod.metadata.name for pod in selected if not converge.ready(pod)]
+        waiting = [pod["metadata"]["name"] for pod in selected if not pods.ready(pod)]
         if waiting:
             raise wrong(f"{', '.join(waiting)} is not ready", "kubectl describe pod says what it waits for.")
-        missing = versions - {(pod.metadata.labels or {}).get("version") for pod in selected}
+        missing = versions - {pods.labels(pod).get("version") for pod in selected}
         if missing:
             raise wrong(f"Service {name} has no pod with label version={min(missing)}", "Look at kubectl get deployments.")
     return f"{len(VERSIONS)} Services, {sum(map(len, VERSIONS.values()))} workloads, all ready and each with its sidecar."
@@ -82,10 +84,10 @@ def who_calls_ratings(calls: pd.DataFrame, answer) -> str:
             "Ask for some more pages first; each version must have had its turn.",
         )
     callers = {source for source, destination in edges if destination == "ratings-v1"}
-    given = {answer} if isinstance(answer, str) else set(answer)
-    if given - callers:
-        raise wrong(f"{min(given - callers)} has not called ratings", "Which pages had no stars at all?")
-    if callers - given:
+    named = given(answer)
+    if named - callers:
+        raise wrong(f"{min(named - callers)} has not called ratings", "Which pages had no stars at all?")
+    if callers - named:
         raise wrong("somebody else calls ratings too", "Count the arrows that end there.")
     return f"{' and '.join(sorted(callers))}, and nobody else."
 
@@ -114,8 +116,7 @@ def equal_thirds(seen: pd.DataFrame) -> str:
 @register("04.5", "Round robin, really")
 def round_robin(lab) -> str:
     """A DestinationRule asks for it, and the counts are too even to be chance."""
-    kind = objects.resource_of(lab.client, {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"})
-    rules = [objects.as_dict(each) for each in lab.client.list(kind, namespace=lab.namespace)]
+    rules = lab.client.list(DESTINATION_RULE)
     if not rules:
         raise wrong("there is no DestinationRule in the namespace", "Apply one; kubectl explain destinationrule.spec helps.")
     names = {"reviews", f"reviews.{lab.namespace}", f"reviews.{lab.namespace}.svc.cluster.local"}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 import yaml
-from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.core_v1 import Namespace, Pod
 
-from lab_helpers.istio import converge, istiod
 from lab_helpers.chapters.c05_injection import injection
+from lab_helpers.istio import istiod, proxies
+from lab_helpers.kube import pods
 from lab_helpers.kube.commands import Output
-from lab_helpers.show.checks import register, wrong
+from lab_helpers.kube.kinds import DEPLOYMENT, NAMESPACE, POD
+from lab_helpers.show.checks import given, register, wrong
 
 LABEL = "sidecar.istio.io/inject"
 OWN = {"client", "productpage-v1", "details-v1", "ratings-v1"}  # what the chapter starts with; who else is there is not its business
@@ -30,12 +30,12 @@ def none_yet(lab) -> str:
 def added(before: Output, after: Output, answer) -> str:
     """The learner names the containers that the pod has got."""
     old, new = (_containers(yaml.safe_load(each.stdout)["spec"]) for each in (before, after))
-    given = {answer} if isinstance(answer, str) else set(answer)
-    if given - new:
-        raise wrong(f"the pod has no container {min(given - new)}", "Look under spec.initContainers.")
-    if given & old:
-        raise wrong(f"{min(given & old)} was there before", "What is there only afterwards?")
-    if new - old - given:
+    named = given(answer)
+    if named - new:
+        raise wrong(f"the pod has no container {min(named - new)}", "Look under spec.initContainers.")
+    if named & old:
+        raise wrong(f"{min(named & old)} was there before", "What is there only afterwards?")
+    if new - old - named:
         raise wrong("the webhook adds one more container", "They are not under spec.containers.")
     return f"{' and '.join(sorted(new - old))}."
 
@@ -43,8 +43,7 @@ def added(before: Output, after: Output, answer) -> str:
 @register("05.3", "One workload, by a label on its pods")
 def by_label(lab) -> str:
     """Only productpage has a sidecar, and its template asks for it."""
-    labels = _template(lab, "productpage-v1").metadata.labels
-    if labels.get(LABEL) != "true":
+    if pods.labels(_template(lab, "productpage-v1")).get(LABEL) != "true":
         raise wrong(f"the template of productpage-v1 has no label {LABEL}=true", "A label of the Deployment itself does nothing.")
     _only(lab, {"productpage-v1"})
     return "productpage has a sidecar, and nobody else."
@@ -53,7 +52,7 @@ def by_label(lab) -> str:
 @register("05.4", "One workload, by its manifest")
 def by_manifest(lab) -> str:
     """Only ratings has a sidecar, and it is written into its template."""
-    if "istio-proxy" not in _containers(_template(lab, "ratings-v1").spec.to_dict()):
+    if "istio-proxy" not in _containers(_template(lab, "ratings-v1")["spec"]):
         raise wrong("the template of ratings-v1 does not mention istio-proxy", "What kube-inject prints has to be applied.")
     _only(lab, {"ratings-v1"})
     return "ratings has a sidecar, written out in its Deployment, and nobody else."
@@ -65,15 +64,15 @@ def by_namespace(lab) -> str:
     if not _asks(lab):
         raise wrong(f"namespace {lab.namespace} does not ask for sidecars", "kubectl label namespace; the label is istio-injection.")
     _only(lab, OWN)
-    written = sorted(each for each in OWN if "istio-proxy" in _containers(_template(lab, each).spec.to_dict()))
+    written = sorted(each for each in OWN if "istio-proxy" in _containers(_template(lab, each)["spec"]))
     if written:
         raise wrong(f"{written[0]} has its sidecar written out in its Deployment", "Undo the second way: apply its own manifest.")
     connected = {each.name for each in istiod.proxies(lab) if each.namespace == lab.namespace}
-    pods = _pods(lab, OWN)
-    waiting = sorted(each.metadata.name for each in pods if each.metadata.name not in connected)
+    there = {pod["metadata"]["name"] for pod in _pods(lab, OWN)}
+    waiting = sorted(there - connected)
     if waiting:
         raise wrong(f"{waiting[0]} is not connected to istiod", "Its log: kubectl logs POD -c istio-proxy.")
-    return f"{len(pods)} pods, and {len(pods)} proxies connected."
+    return f"{len(there)} pods, and {len(there)} proxies connected."
 
 
 @register("05.6", "The way through the sidecar")
@@ -95,7 +94,7 @@ def redirected(rules: Output, answer: dict) -> str:
 def undetected(table: pd.DataFrame, answer: str) -> str:
     """The learner names the workload whose missing sidecar neither analyze nor check-inject gives away."""
     missing = table[~table["sidecar"].astype(bool)]
-    silent = {pod.rsplit("-", 2)[0] for pod in missing.index[(missing["analyze"] == "") & (missing["check-inject"] == "✔")]}
+    silent = {injection.owner(pod) for pod in missing.index[(missing["analyze"] == "") & (missing["check-inject"] == "✔")]}
     if not silent:
         raise wrong("in this table there is no such workload", "Are the two broken Deployments applied?")
     if answer not in silent:
@@ -106,47 +105,44 @@ def undetected(table: pd.DataFrame, answer: str) -> str:
 @register("05.8", "Mended")
 def mended(lab) -> str:
     """Both broken workloads have a sidecar now."""
-    there = {each.metadata.name for each in lab.client.list(Deployment, namespace=lab.namespace)}
     for name in MENDED:
-        if name not in there:
-            raise wrong(f"there is no Deployment {name}", "Mend it, do not delete it.")
-        pods = _pods(lab, {name})
-        if not pods or not all(converge.has_proxy(pod) for pod in pods):
-            labels, spec = _template(lab, name).metadata.labels or {}, _template(lab, name).spec
-            hint = "It is still on the node's network." if spec.hostNetwork else "Which label of its template says no?"
-            raise wrong(f"{name} has no sidecar", hint if spec.hostNetwork or LABEL in labels else "Wait for the rollout.")
+        template = _template(lab, name, "Mend it, do not delete it.")
+        made = _pods(lab, {name})
+        if not made or not all(proxies.has_proxy(pod) for pod in made):
+            hosted = template["spec"].get("hostNetwork")
+            hint = "It is still on the node's network." if hosted else "Which label of its template says no?"
+            raise wrong(f"{name} has no sidecar", hint if hosted or LABEL in pods.labels(template) else "Wait for the rollout.")
     return f"{' and '.join(MENDED)} have sidecars."
 
 
 def _asks(lab) -> bool:
-    labels = lab.client.get(Namespace, lab.namespace).metadata.labels or {}
+    labels = pods.labels(lab.client.get(NAMESPACE, lab.namespace))
     return labels.get("istio-injection") == "enabled" or "istio.io/rev" in labels
 
 
-def _pods(lab, deployments: set[str]) -> list[Pod]:
-    pods = [pod for pod in lab.client.list(Pod, namespace=lab.namespace) if _owner(pod) in deployments]
-    return [pod for pod in pods if not pod.metadata.deletionTimestamp]
-
-
-def _owner(pod: Pod) -> str:
-    """The Deployment of a pod, by the pod's name."""
-    return pod.metadata.name.rsplit("-", 2)[0]
+def _pods(lab, deployments: set[str]) -> list[dict]:
+    made = [pod for pod in lab.client.list(POD) if injection.owner(pod["metadata"]["name"]) in deployments]
+    return [pod for pod in made if not pods.leaving(pod)]
 
 
 def _only(lab, wanted: set[str]) -> None:
     """Raise unless the pods of `wanted`, and no others of the chapter, have a proxy."""
     for pod in _pods(lab, OWN):
-        name, has = pod.metadata.name, converge.has_proxy(pod)
-        if has and _owner(pod) not in wanted:
+        name, has = pod["metadata"]["name"], proxies.has_proxy(pod)
+        owner = injection.owner(name)
+        if has and owner not in wanted:
             raise wrong(f"{name} has a sidecar", "Undo what came before, and wait until the old pods are gone.")
-        if not has and _owner(pod) in wanted:
+        if not has and owner in wanted:
             raise wrong(f"{name} has no sidecar", "It may be older than the label: a pod is injected when it is made.")
-        if has and not converge.ready(pod):
+        if has and not pods.ready(pod):
             raise wrong(f"{name} is not ready", "kubectl describe pod says what it waits for.")
 
 
-def _template(lab, deployment: str):
-    return lab.client.get(Deployment, deployment, namespace=lab.namespace).spec.template
+def _template(lab, deployment: str, hint: str = 'lab.checkpoint("05_injection") brings it back.') -> dict:
+    found = lab.client.get(DEPLOYMENT, deployment)
+    if found is None:
+        raise wrong(f"there is no Deployment {deployment}", hint)
+    return found["spec"]["template"]
 
 
 def _containers(spec: dict) -> set[str]:

@@ -7,38 +7,40 @@ import re
 
 import pandas as pd
 import yaml
-from lightkube.resources.core_v1 import Pod
 
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.fields import differences
-from lab_helpers.istio import apply, converge
-from lab_helpers.kube import commands
+from lab_helpers.istio import proxies
+from lab_helpers.kube import pods
+from lab_helpers.kube.apply import Change, Outcome
+from lab_helpers.kube.commands import Output
+from lab_helpers.kube.kinds import POD
 
 # The API server's own doing, new with each answer: uid and time, and the name of the volume with the account's token.
 PASSING = re.compile(r"^  (?:uid|creationTimestamp): .*\n|(?<=kube-api-access)-\w{5}\b", re.MULTILINE)
 
 
-def dry_run(lab, name: str) -> commands.Output:
+def dry_run(lab, name: str) -> Output:
     """Show the object of a manifest as the API server, after all webhooks, *would* store it; nothing is stored."""
-    answer = commands.run(lab, f"kubectl create --dry-run=server -o yaml -f {name}")
-    return commands.Output(answer.command, PASSING.sub("", answer.stdout))
+    answer = lab.run(f"kubectl create --dry-run=server -o yaml -f {name}")
+    return Output(answer.command, PASSING.sub("", answer.stdout))
 
 
-def changed(before: commands.Output, after: commands.Output) -> pd.DataFrame:
+def changed(before: Output, after: Output) -> pd.DataFrame:
     """In which fields two answers of `dry_run` differ: columns ``before`` and ``after``, by field, the containers first."""
     rows = sorted(differences(yaml.safe_load(before.stdout), yaml.safe_load(after.stdout)), key=lambda row: "ontainers" not in row[0])
     return pd.DataFrame(rows, columns=["field", "before", "after"]).set_index("field")
 
 
-def line_by_line(before: str, after: str, what: str) -> apply.Outcome:
+def line_by_line(before: str, after: str, what: str) -> Outcome:
     """The unified diff of two texts, to be folded out; `what` names it."""
     lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="", n=2))
     added, removed = (sum(line.startswith(sign) for line in lines[2:]) for sign in "+-")
-    change = apply.Change(f"{what} ({added} lines added, {removed} removed)", "configured", "\n".join(lines))
-    return apply.Outcome("diff --unified=2 before after", [change])
+    change = Change(f"{what} ({added} lines added, {removed} removed)", "configured", "\n".join(lines))
+    return Outcome("diff --unified=2 before after", [change])
 
 
-def redirection(lab, deployment: str) -> commands.Output:
+def redirection(lab, deployment: str) -> Output:
     """The rules by which a pod's traffic is sent through its sidecar, from the log of ``istio-init``, which made them.
 
     Raises
@@ -48,20 +50,25 @@ def redirection(lab, deployment: str) -> commands.Output:
     """
     # kubectl logs deployment/NAME would choose for itself, perhaps a pod that is on its way out.
     meshed = [
-        pod.metadata.name
-        for pod in lab.client.list(Pod, namespace=lab.namespace)
-        if pod.metadata.name.rsplit("-", 2)[0] == deployment and converge.ready(pod) and converge.has_proxy(pod)
+        pod["metadata"]["name"]
+        for pod in lab.client.list(POD)
+        if owner(pod["metadata"]["name"]) == deployment and pods.ready(pod) and proxies.has_proxy(pod)
     ]
     if not meshed:
         raise MeshError(f"{deployment} has no ready pod with a sidecar.", "See kubectl get pods: has it been made anew since the label?")
-    log = commands.run(lab, f"kubectl logs {meshed[0]} -c istio-init")
+    log = lab.run(f"kubectl logs {meshed[0]} -c istio-init")
     found = re.search(r"Final iptables state \(IPv4\):\n.*?^(\*nat\n.*?^COMMIT)", log.stdout, re.DOTALL | re.MULTILINE)
     if not found:
         raise MeshError(f"istio-init of {deployment} tells of no rules.", "With Istio's CNI plugin, they are in the log of istio-cni-node.")
-    return commands.Output(log.command, re.sub(r" \[\d+:\d+\]$", "", found[1], flags=re.MULTILINE))
+    return Output(log.command, re.sub(r" \[\d+:\d+\]$", "", found[1], flags=re.MULTILINE))
 
 
-def ports(rules: commands.Output) -> dict[str, int]:
+def owner(pod: str) -> str:
+    """The Deployment of a pod, by the pod's name."""
+    return pod.rsplit("-", 2)[0]
+
+
+def ports(rules: Output) -> dict[str, int]:
     """Read out of `redirection` where traffic goes: ``outbound`` and ``inbound`` port, and ``exempt``, the user that is left alone."""
     wanted = {
         "outbound": r"-A ISTIO_REDIRECT .*--to-ports (\d+)",
@@ -84,13 +91,12 @@ def verdicts(lab) -> pd.DataFrame:
         - check-inject: ``✔`` or ``✘``, what the webhook would do to such a pod today
         - proxy-status: whether the proxy is connected
     """
-    pods = [pod for pod in lab.client.list(Pod, namespace=lab.namespace) if not pod.metadata.deletionTimestamp]
-    analysis = commands.run(lab, "istioctl analyze").stdout
+    there = {pod["metadata"]["name"]: pod for pod in lab.client.list(POD) if not pods.leaving(pod)}
+    analysis = lab.run("istioctl analyze").stdout
     said = {pod: code for code, pod in re.findall(r"\[(IST\d+)\] \(Pod \S+?/(\S+?)\)", analysis)}
-    listed = commands.run(lab, "istioctl proxy-status").stdout
+    listed = lab.run("istioctl proxy-status").stdout
     rows = []
-    for pod in sorted(pods, key=lambda each: each.metadata.name):
-        name = pod.metadata.name
-        verdict = "✔" if "✔" in commands.run(lab, f"istioctl experimental check-inject {name}").stdout else "✘"
-        rows.append((name, converge.has_proxy(pod), said.get(name, ""), verdict, f"{name}.{lab.namespace}" in listed))
+    for name in sorted(there):
+        verdict = "✔" if "✔" in lab.run(f"istioctl experimental check-inject {name}").stdout else "✘"
+        rows.append((name, proxies.has_proxy(there[name]), said.get(name, ""), verdict, f"{name}.{lab.namespace}" in listed))
     return pd.DataFrame(rows, columns=["pod", "sidecar", "analyze", "check-inject", "proxy-status"]).set_index("pod")

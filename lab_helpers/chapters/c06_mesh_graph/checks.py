@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lab_helpers.show.checks import register, wrong
+from lab_helpers.show.checks import given, register, wrong
 
 GATEWAY, PAGE = "istio-ingressgateway", "productpage-v1"
 USED = {
@@ -83,9 +83,9 @@ def failing_edge(graph: pd.DataFrame, answer) -> str:
     if len(elsewhere):
         first = elsewhere.iloc[0]
         raise wrong(f"{first['source']} → {first['destination']} fails too", "Is something else broken in the namespace?")
-    callers, given = set(failing["source"]), {answer} if isinstance(answer, str) else set(answer)
-    if given != callers:
-        strangers = sorted(given - callers)
+    callers, named = set(failing["source"]), given(answer)
+    if named != callers:
+        strangers = sorted(named - callers)
         what = f"{strangers[0]} has no failing calls" if strangers else "somebody else's calls fail too"
         raise wrong(what, "Where do the red arrows begin?")
     return f"{' and '.join(sorted(callers))} → ratings, and nothing else is red."

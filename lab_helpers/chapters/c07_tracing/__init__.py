@@ -1,0 +1,16 @@
+"""Chapter 07, traces: one request followed through every service that it touched, in Zipkin or Jaeger, and in the access log."""
+
+from lab_helpers.chapters.c07_tracing import checks  # noqa: F401 (they register themselves)
+from lab_helpers.chapters.c07_tracing.busy import own_time
+from lab_helpers.chapters.c07_tracing.lines import logs
+from lab_helpers.chapters.c07_tracing.waterfall import plot_trace
+from lab_helpers.lab import Chapter, connect
+from lab_helpers.show.checks import check
+
+CHAPTER = Chapter(
+    "07_tracing",
+    minutes=25,
+    question="Where did this one request spend its time, and which call within it failed although the page came back with 200?",
+)
+
+__all__ = ["check", "connect", "logs", "own_time", "plot_trace"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from lab_helpers.core.errors import LabError
-from lab_helpers.traffic import traces
 from lab_helpers.show.checks import register, wrong
+from lab_helpers.traffic import traces
 
 SPANS, SERVICES = 9, {"istio-ingressgateway", "productpage", "details", "reviews", "ratings"}
 

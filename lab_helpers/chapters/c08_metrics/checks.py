@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lab_helpers.traffic import prometheus
 from lab_helpers.show.checks import register, wrong
+from lab_helpers.traffic import prometheus
 
 TOLD = 0.005  # how far a learner's share may be off
 

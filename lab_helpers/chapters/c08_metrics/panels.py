@@ -8,7 +8,8 @@ from dataclasses import replace
 import pandas as pd
 import plotly.graph_objects as go
 
-from lab_helpers.chapters.c08_metrics.dashboards import Dashboard, Panel
+from lab_helpers.chapters.c08_metrics.answers import Panel
+from lab_helpers.chapters.c08_metrics.dashboards import Dashboard
 from lab_helpers.show.svg import HUES, number
 
 DRAWN_WIDE = ("timeseries", "stat", "table", "heatmap")
@@ -30,7 +31,7 @@ def figure(dashboard: Dashboard) -> go.Figure:
     Parameters
     ----------
     dashboard : Dashboard
-        As ``lab.dashboard()`` returns it; panels without data stay as frames that say why.
+        As `dashboard` returns it; panels without data stay as frames that say why.
     """
     panels = [_Place(each, number) for number, each in enumerate(_shrunk(dashboard.panels), 1)]
     rows = max(each.bottom for each in panels)

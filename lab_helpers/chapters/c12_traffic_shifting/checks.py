@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pandas as pd
-from lightkube.resources.core_v1 import Pod
 
+from lab_helpers.chapters.c12_traffic_shifting.weights import current, rules
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.statistics import goodness_of_fit, rate_interval, required_n
-from lab_helpers.istio import converge
-from lab_helpers.traffic import observe
-from lab_helpers.chapters.c12_traffic_shifting import weights
+from lab_helpers.kube import pods
+from lab_helpers.kube.kinds import POD
 from lab_helpers.show.checks import register, wrong
 from lab_helpers.show.plots import count
+from lab_helpers.traffic import observe
 
 VERSIONS = {"v1", "v2", "v3"}
 WEIGHTS = {"v1": 15, "v2": 25, "v3": 60}
@@ -26,16 +26,16 @@ SEEN_ALL = 200  # of so many to one version, the others may get 2.6 % at most (9
 @register("12.1", "Names for three versions")
 def subsets_defined(lab) -> str:
     """A DestinationRule for reviews defines a subset for each version, and each selects a pod that runs."""
-    rules = shift.rules(lab, "DestinationRule", "reviews")
-    if not rules:
+    found = rules(lab, "DestinationRule", "reviews")
+    if not found:
         raise wrong("there is no DestinationRule for reviews", "Apply 01-subsets.yaml; was it in this namespace?")
-    subsets = {each["name"]: each.get("labels", {}) for rule in rules for each in rule["spec"].get("subsets", [])}
+    subsets = {each["name"]: each.get("labels", {}) for rule in found for each in rule["spec"].get("subsets", [])}
     missing = sorted(VERSIONS - set(subsets))
     if missing:
         raise wrong(f"no subset is called {missing[0]}", "Look under spec.subsets.")
-    pods = [pod for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": "reviews"}) if converge.ready(pod)]
+    running = [pod for pod in lab.client.list(POD, labels={"app": "reviews"}) if pods.ready(pod)]
     for name in sorted(VERSIONS):
-        if not any(subsets[name].items() <= (pod.metadata.labels or {}).items() for pod in pods):
+        if not any(subsets[name].items() <= pods.labels(pod).items() for pod in running):
             text = ", ".join(f"{key}={value}" for key, value in subsets[name].items())
             raise wrong(f"subset {name} selects {text}, and no pod that runs has that", "Compare it with kubectl get pods --show-labels.")
     return "v1, v2 and v3 each select a pod that runs."
@@ -79,7 +79,7 @@ def canary_done(lab, stages: pd.DataFrame) -> str:
     failed = stages[stages["failed"] > 0]
     if len(failed):
         raise wrong(f"{failed['failed'].iloc[0]} requests failed at {failed['weight'].iloc[0]} percent", "A canary that fails goes back.")
-    now = {name: weight for name, weight in shift.current(lab, "reviews").items() if weight}
+    now = {name: weight for name, weight in current(lab, "reviews").items() if weight}
     if now != {"v3": 100}:
         raise wrong(f"the weights are now {now or 'not set'}", "Everything should go to v3.")
     return f"{len(weights)} steps, no failure, and v3 has it all."
@@ -88,7 +88,7 @@ def canary_done(lab, stages: pd.DataFrame) -> str:
 @register("12.6", "Black stars for one in five")
 def black_stars(lab) -> str:
     """80 to v1, 20 to v2, by a VirtualService and by what answers."""
-    if not shift.rules(lab, "VirtualService", "reviews"):
+    if not rules(lab, "VirtualService", "reviews"):
         raise wrong("there is no VirtualService for reviews", "Write one: hosts, then http, route and two destinations.")
     n = required_n(BLACK_STARS, FAULTS["12.6"], wanted_power=POWER)
     return _shares("12.6", observe.observe(lab, "reviews", n=n, parallel=8), BLACK_STARS)

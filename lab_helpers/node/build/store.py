@@ -13,8 +13,8 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from lab_helpers.core.errors import BuildError, LabError
 from lab_helpers.core import paths
+from lab_helpers.core.errors import BuildError, LabError
 from lab_helpers.node.build.contained import Say
 
 PARTS = paths.CACHE / "parts"

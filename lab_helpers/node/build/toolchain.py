@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab_helpers.node.build import contained
 from lab_helpers.core import paths
+from lab_helpers.node.build import contained
 from lab_helpers.node.build.store import BUILD_LOGS, Part
 from lab_helpers.node.build.versions import VERSIONS
 
@@ -40,7 +40,7 @@ def install_packages(report) -> None:
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     with report.step(f"install {len(missing)} Debian packages") as say:
         for command in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *missing]):
-            contained.run(command, log, say, env=quiet)
+            contained.call(command, log, say, env=quiet)
 
 
 def _go_on_path() -> str | None:
@@ -67,7 +67,7 @@ def pip_install(requirement: str, target: Path, say: contained.Say, log: Path) -
         target,
         requirement,
     ]
-    contained.run(command, log, say, as_user=True)
+    contained.call(command, log, say, as_user=True)
 
 
 def _fetch_go(directory: Path, say: contained.Say, log: Path) -> None:
@@ -105,7 +105,7 @@ def go_run(arguments: list[str], log: Path, say: contained.Say, **more) -> None:
     """Run one ``go`` command as the invoking user."""
     environment = go_environment() | more.pop("env", {})
     paths.make_folder(paths.CACHE / "go")
-    contained.run([go_binary(), *arguments], log, say, env=environment, as_user=True, **more)
+    contained.call([go_binary(), *arguments], log, say, env=environment, as_user=True, **more)
 
 
 def go_module(module: str, revision: str, say: contained.Say, log: Path) -> Path:

@@ -11,45 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from lab_helpers.core.fields import ABSENT, differences
 from lab_helpers.core.manifests import title
-from lab_helpers.kube import commands
+from lab_helpers.istio.installation import RECORD, manifest
+from lab_helpers.kube.commands import Output
 
 PARTS = {"control plane": "istiod", "ingress": "istio-ingressgateway", "egress": "istio-egressgateway",
          "CNI": "istio-cni-node", "ztunnel": "ztunnel"}  # fmt: skip
 WORKLOADS = ("Deployment", "DaemonSet")
-# What istioctl was told and made of it: it repeats what the other objects say.
-RECORD = "ConfigMap values"
 # How paths in this table begin, whatever they lead to.
 SURE = re.compile(r"^(?:data|spec)\.(?:template\.spec\.containers\.)?")
-
-
-def manifest(lab, options: str) -> list[dict]:
-    """Every object that ``istioctl install`` with `options` would create.
-
-    Parameters
-    ----------
-    options : str
-        As on the command line: ``--set profile=demo``, ``-f FILE``, or both. The word alone names a profile.
-
-    Raises
-    ------
-    CommandError
-        istioctl refuses them: an unknown profile, a malformed file.
-    """
-    options = options if options.lstrip().startswith("-") else f"--set profile={options}"
-    texts = commands.run(lab, f"istioctl manifest generate {options}").stdout.split("\n---\n")
-    return [document for document in map(_read, texts) if document]
-
-
-def _read(text: str) -> dict | None:
-    """One document; of a CRD only what it is: all profiles have the same, and their schemas are 20,000 lines."""
-    name = re.search(r"^  name: (\S+)$", text, re.MULTILINE)
-    if name and re.search(r"^kind: CustomResourceDefinition$", text, re.MULTILINE):
-        return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name[1]}}
-    return yaml.load(text, yaml.CSafeLoader)
 
 
 def profiles(lab, names: list[str]) -> pd.DataFrame:
@@ -97,9 +69,9 @@ def compare_profiles(lab, left: str, right: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["object", "field", left, right])
 
 
-def dump(lab, profile: str) -> commands.Output:
+def dump(lab, profile: str) -> Output:
     """Show the settings of a profile, as Helm values: what ``istioctl manifest translate`` writes for istiod."""
     with tempfile.TemporaryDirectory() as folder:
-        commands.run(lab, f"istioctl manifest translate --set profile={profile} --output {folder}")
+        lab.run(f"istioctl manifest translate --set profile={profile} --output {folder}")
         values = Path(folder, "pilot-values.yaml").read_text()
-    return commands.Output(f"istioctl manifest translate --set profile={profile} --output . && cat pilot-values.yaml", values)
+    return Output(f"istioctl manifest translate --set profile={profile} --output . && cat pilot-values.yaml", values)

@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
-from lightkube.resources.core_v1 import Pod
 
 from lab_helpers.core.errors import TrafficError
-from lab_helpers.kube import channels
-from lab_helpers.istio import converge
+from lab_helpers.kube import channels, objects, pods
 
 # Whatever tool the image has: productpage's has Python and no curl, the others have curl.
 SEND = """
@@ -23,6 +21,7 @@ fi
 BODY = '{"somebody": 1}'  # ratings takes it for the stars of one reader
 
 
+@objects.sentences("Sending requests from pods")
 def attempts(lab, callers: Iterable[str], requests: Iterable[str], service: str = "ratings", port: int = 9080) -> pd.DataFrame:
     """Have each caller send each request to `service` once.
 
@@ -47,14 +46,16 @@ def attempts(lab, callers: Iterable[str], requests: Iterable[str], service: str 
     for request in requests:
         if len(request.split(" ")) != 2 or not request.split(" ")[1].startswith("/"):
             raise TrafficError(f"{request!r} is not a request.", 'Write method and path: "GET /ratings/0".')
-    pods = {caller: _pod(lab, caller) for caller in callers}
+    senders = {caller: _pod(lab, caller) for caller in callers}
     every = [(caller, request) for caller in callers for request in requests]
 
     def send(one: tuple[str, str]) -> int:
         caller, request = one
         method, path = request.split(" ")
         body = BODY if method == "POST" else ""
-        done = channels.execute(lab, pods[caller], caller, ["sh", "-c", SEND, "sh", method, f"http://{service}:{port}{path}", body])
+        done = channels.execute(
+            lab.client, senders[caller], caller, ["sh", "-c", SEND, "sh", method, f"http://{service}:{port}{path}", body]
+        )
         if done.code == 127:
             raise TrafficError(f"The image of {caller} has neither curl nor Python.", "Send from another pod, such as client.")
         return int(done.stdout.strip() or 0)
@@ -66,7 +67,6 @@ def attempts(lab, callers: Iterable[str], requests: Iterable[str], service: str 
 
 
 def _pod(lab, app: str) -> str:
-    for pod in lab.client.list(Pod, namespace=lab.namespace, labels={"app": app}):
-        if converge.ready(pod):
-            return pod.metadata.name
+    if pod := pods.ready_pod(lab.client, app):
+        return pod["metadata"]["name"]
     raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace} to send from.", "kubectl get pods lists them.")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 
 import pandas as pd
-from lightkube.resources.core_v1 import Node
-from lightkube.utils.quantity import parse_quantity
+from kubernetes.utils.quantity import parse_quantity
 
 from lab_helpers.core.errors import ClusterError, TrafficError
-from lab_helpers.kube import channels
-from lab_helpers.istio import converge
+from lab_helpers.kube import channels, objects, pods
+from lab_helpers.kube.kinds import NODE
 
 READER = "node-reader"
 CRI_METRICS = 11234  # the port that the article gives to containerd's own metrics
@@ -23,6 +22,7 @@ ARTICLE = {
 }  # fmt: skip
 
 
+@objects.sentences("Listing nodes")
 def nodes(lab) -> pd.DataFrame:
     """List the nodes of the cluster.
 
@@ -37,9 +37,10 @@ def nodes(lab) -> pd.DataFrame:
         - pods: how many of them it takes
         - schedulable: whether an ordinary pod may be put there
     """
-    return pd.DataFrame([_row(node) for node in lab.client.list(Node)])
+    return pd.DataFrame([_row(node) for node in lab.client.list(NODE)])
 
 
+@objects.sentences("Reading the network's configuration")
 def network(lab) -> list[str]:
     """Names of the CNI plugins that set up the network of each pod, in the order in which they are called.
 
@@ -50,7 +51,9 @@ def network(lab) -> list[str]:
     TrafficError
         That pod is not there, or finds no configuration.
     """
-    done = channels.execute(lab, _reader(lab), READER, ["sh", "-c", "cat $(ls /cni/*.conflist /cni/*.conf 2>/dev/null | sort | head -1)"])
+    done = channels.execute(
+        lab.client, _reader(lab), READER, ["sh", "-c", "cat $(ls /cni/*.conflist /cni/*.conf 2>/dev/null | sort | head -1)"]
+    )
     try:
         found = json.loads(done.stdout)
     except ValueError as error:
@@ -61,6 +64,7 @@ def network(lab) -> list[str]:
     return [plugin["type"] for plugin in found.get("plugins", [found])]
 
 
+@objects.sentences("Comparing with the article")
 def beside_article(lab) -> pd.DataFrame:
     """What the article's cluster was asked to be, beside what this one is.
 
@@ -73,8 +77,8 @@ def beside_article(lab) -> pd.DataFrame:
     kubelet = kubelet_config(lab, table["node"][0])
     here = {
         "talosVersion": table["os"][0],
-        "kubernetesVersion": lab.http.get("/version").json()["gitVersion"],
-        "endpoint": lab.config.cluster.server.partition("://")[2],
+        "kubernetesVersion": lab.client.version,
+        "endpoint": lab.client.context.server.partition("://")[2],
         "nodes": f"{len(table)}: {', '.join(table['node'])}",
         "nodes[].arch": ", ".join(sorted(set(table["arch"]))),
         "allowSchedulingOnMasters": str(bool(table["schedulable"].all())).lower(),
@@ -93,38 +97,36 @@ def kubelet_config(lab, node: str) -> dict:
     ClusterError
         It does not say so to us.
     """
-    answer = lab.http.get(f"/api/v1/nodes/{node}/proxy/configz")
-    if answer.status_code != 200:
-        raise ClusterError(
-            f"The kubelet of {node} does not show its configuration ({answer.status_code}).", "Managed clusters often hide it."
-        )
+    answer = lab.client.raw(f"/api/v1/nodes/{node}/proxy/configz")
+    if answer.status != 200:
+        raise ClusterError(f"The kubelet of {node} does not show its configuration ({answer.status}).", "Managed clusters often hide it.")
     return answer.json()["kubeletconfig"]
 
 
-def _row(node: Node) -> dict:
-    info, room = node.status.nodeInfo, node.status.allocatable
+def _row(node: dict) -> dict:
+    info, room = node["status"]["nodeInfo"], node["status"]["allocatable"]
     return {
-        "node": node.metadata.name,
-        "address": next(each.address for each in node.status.addresses if each.type == "InternalIP"),
-        "kubelet": info.kubeletVersion,
-        "os": info.osImage,
-        "runtime": info.containerRuntimeVersion,
-        "arch": info.architecture,
+        "node": node["metadata"]["name"],
+        "address": next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP"),
+        "kubelet": info["kubeletVersion"],
+        "os": info["osImage"],
+        "runtime": info["containerRuntimeVersion"],
+        "arch": info["architecture"],
         "cpus": float(parse_quantity(room["cpu"])),
         "memory": round(float(parse_quantity(room["memory"])) / 2**30, 1),
         "pods": int(room["pods"]),
-        "schedulable": not any(taint.effect in ("NoSchedule", "NoExecute") for taint in node.spec.taints or []),
+        "schedulable": not any(taint["effect"] in ("NoSchedule", "NoExecute") for taint in node["spec"].get("taints") or []),
     }
 
 
 def _listens(lab, address: str, port: int) -> bool:
     command = ["curl", "--silent", "--output", "/dev/null", "--max-time", "2", f"http://{address}:{port}/v1/metrics"]
-    return channels.execute(lab, _reader(lab), READER, command).code == 0
+    return channels.execute(lab.client, _reader(lab), READER, command).code == 0
 
 
 def _reader(lab) -> str:
-    if pod := converge.ready_pod(lab, READER):
-        return pod.metadata.name
+    if pod := pods.ready_pod(lab.client, READER):
+        return pod["metadata"]["name"]
     raise TrafficError(
         f"There is no ready pod {READER!r} in namespace {lab.namespace}.", 'lab.apply("02_lab_environment/01-node-reader.yaml")'
     )

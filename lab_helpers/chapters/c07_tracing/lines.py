@@ -6,9 +6,10 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
-from lightkube.resources.core_v1 import Pod, Service
 
 from lab_helpers.core.errors import QueryError
+from lab_helpers.kube import objects
+from lab_helpers.kube.kinds import POD, SERVICE
 from lab_helpers.traffic import prometheus
 from lab_helpers.traffic.prometheus import Window
 
@@ -17,6 +18,7 @@ COLUMNS = ["time", "pod", "container", "kind", "line"]
 ACCESS = re.compile(r"\[\d{4}-\d\d-\d\dT[^\]]*\] \"|\{\".*response_code")
 
 
+@objects.sentences("Reading logs")
 def logs(lab, service: str, since: Window | str = "1m", container: str | None = None) -> pd.DataFrame:
     """Lines that the pods of a Service have logged, oldest first.
 
@@ -45,11 +47,11 @@ def logs(lab, service: str, since: Window | str = "1m", container: str | None = 
         No such Service, or none of its pods has such a container.
     """
     namespace = "istio-system" if service == "istio-ingressgateway" else lab.namespace
-    found = {each.metadata.name: each for each in lab.client.list(Service, namespace=namespace)}.get(service)
+    found = {each["metadata"]["name"]: each for each in lab.client.list(SERVICE, namespace)}.get(service)
     if found is None:
         raise QueryError(f"Namespace {namespace} has no Service {service!r}.", "kubectl get services lists them.")
-    pods = list(lab.client.list(Pod, namespace=namespace, labels=found.spec.selector or {}))
-    places = [(pod.metadata.name, each) for pod in pods for each in _containers(pod) if container in (None, each)]
+    pods = lab.client.list(POD, namespace, found["spec"].get("selector"))
+    places = [(pod["metadata"]["name"], each) for pod in pods for each in _containers(pod) if container in (None, each)]
     if not places:
         raise QueryError(f"Service {service} has no pod with a container {container or 'at all'}.", "kubectl describe pods lists them.")
     start, end = _range(lab, since)
@@ -73,11 +75,11 @@ def _range(lab, since: Window | str) -> tuple[pd.Timestamp, pd.Timestamp]:
 def _lines(lab, namespace: str, pod: str, container: str, start: pd.Timestamp) -> list[tuple]:
     # The API server takes whole seconds only; the caller sorts out the rest.
     params = {"container": container, "timestamps": "true", "sinceTime": start.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    answer = lab.http.get(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", params=params)
-    lines = (line.partition(" ") for line in answer.text.splitlines()) if answer.status_code == 200 else ()
+    answer = lab.client.raw(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", params)
+    lines = (line.partition(" ") for line in answer.text.splitlines()) if answer.status == 200 else ()
     return [(time, pod, container, "access" if ACCESS.match(text) else "log", text) for time, _, text in lines if text.strip()]
 
 
-def _containers(pod: Pod) -> list[str]:
-    sidecars = [each.name for each in pod.spec.initContainers or [] if each.restartPolicy == "Always"]
-    return [*(each.name for each in pod.spec.containers), *sidecars]
+def _containers(pod: dict) -> list[str]:
+    sidecars = [each for each in pod["spec"].get("initContainers") or [] if each.get("restartPolicy") == "Always"]
+    return [each["name"] for each in (*pod["spec"]["containers"], *sidecars)]

@@ -1,0 +1,53 @@
+"""What istiod, Envoy and the gateway answer, read without any of them."""
+
+import pytest
+
+from lab_helpers.istio import converge, envoy, gateway, istiod
+
+
+@pytest.mark.parametrize(
+    ("cluster", "service"),
+    [
+        ("outbound|9080|v1|reviews.default.svc.cluster.local", ("reviews", "default")),
+        ("outbound|9080||reviews.team.svc.example.org", ("reviews", "team")),
+        ("outbound|443||www.example.com", ("", "")),
+        ("inbound|9080||", ("", "")),
+        ("BlackHoleCluster", ("", "")),
+    ],
+)
+def test_the_service_behind_a_cluster(cluster, service):
+    assert envoy.service_of(cluster) == service
+
+
+def test_hosts_of_a_cluster_with_and_without_counters():
+    status = {
+        "address": {"socket_address": {"address": "10.0.0.1"}},
+        "stats": [{"name": "rq_total", "value": "7"}, {"name": "rq_error"}],
+        "health_status": {"eds_health_status": "DRAINING"},
+    }
+    assert envoy.hosts({"host_statuses": [status]}) == [{"address": "10.0.0.1", "healthy": False, "requests": 7, "errors": 0}]
+    assert envoy.hosts({}) == []
+
+
+def test_a_proxy_is_behind_in_what_it_was_sent_and_did_not_accept():
+    proxy = istiod.Proxy("a", "default", {"Cluster": "2", "Listener": "2", "Secret": ""}, {"Cluster": "1", "Listener": "2"})
+    assert proxy.behind == ["Cluster"] and str(proxy) == "a.default"
+
+
+def test_istiods_answer_is_read_by_xds_type():
+    kind = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+    proxy = istiod._proxy({"proxy": "a.default", "resources": {kind: {"sent": "2", "acked": "1", "lastError": "no"}}})
+    assert proxy.behind == ["Cluster"] and proxy.errors == {"Cluster": "no"}
+
+
+def test_what_istiod_does_not_hold_yet_is_named():
+    rule = {"kind": "VirtualService", "metadata": {"name": "r", "namespace": "default", "resourceVersion": "5"}}
+    key = ("VirtualService", "default", "r")
+    assert converge._unknown({key: "5"}, [rule], []) == [] and converge._unknown({}, [], [rule]) == []
+    assert converge._unknown({key: "4"}, [rule], []) == ["VirtualService r"]
+    assert converge._unknown({key: "5"}, [], [rule]) == ["VirtualService r (deleted)"]
+
+
+def test_the_pod_that_served_a_page():
+    assert gateway.served_by("<div>Reviews served by:\n   reviews-v3-6f-x\n </div>") == "reviews-v3-6f-x"
+    assert gateway.served_by("Error fetching product reviews") is None

@@ -1,0 +1,87 @@
+"""Changes, channels and an API server that is gone: what needs no cluster."""
+
+import socket
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from lab_helpers.core.errors import ClusterError, MeshError, TrafficError
+from lab_helpers.kube import apply, channels, kubeconfig
+from lab_helpers.kube.client import Client
+from lab_helpers.lab.lab import Lab
+from lab_helpers.traffic import observe
+
+
+def test_a_change_is_what_a_person_changed():
+    old = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "a", "resourceVersion": "1"},
+        "spec": {"x": 1},
+        "status": {"y": 1},
+    }
+    new = {**old, "metadata": {"name": "a", "resourceVersion": "2"}, "status": {"y": 2}}
+    assert apply._change(None, new).action == "created" and apply._change(old, new).action == "unchanged"
+    change = apply._change(old, {**new, "spec": {"x": 2}})
+    assert change.action == "configured" and "-  x: 1" in change.diff and "+  x: 2" in change.diff
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ({"n": 0}, "n = 0, parallel = 1 is out of range"),
+        ({"n": 1_000_000}, "out of range"),
+        ({"parallel": 51}, "out of range"),
+        ({"via": "tunnel"}, "no way 'tunnel' into the mesh.*mesh, plain, gateway"),
+        ({"service": "unheard"}, "What to ask unheard for is not known"),
+    ],
+)
+def test_requests_that_make_no_sense_are_refused(how, sentence):
+    with pytest.raises(TrafficError, match=f"(?s){sentence}"):
+        observe.observe(None, **{"service": "reviews", **how})
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda lab: lab.page(),
+        lambda lab: lab.apply("04_bookinfo/01-productpage"),
+        lambda lab: lab.checkpoint("04_bookinfo"),
+        lambda lab: lab.observe("reviews"),
+        lambda lab: lab.calls(),
+    ],
+)
+def test_an_api_server_that_is_gone_is_named_whatever_was_asked(use):
+    with socket.socket() as held:  # bound and not listening: connections are refused
+        held.bind(("127.0.0.1", 0))
+        cluster = {"server": f"https://127.0.0.1:{held.getsockname()[1]}", "insecure-skip-tls-verify": True}
+        client = Client(kubeconfig.Context("c", cluster, {"token": "t"}, ""))
+        with pytest.raises(ClusterError, match="(?s)the API server did not answer.*meshlab status"):
+            use(Lab(client))
+
+
+def test_a_kept_connection_that_broke_is_opened_anew(monkeypatch):
+    opened, broken = [], set()
+
+    @contextmanager
+    def connection(*_):
+        opened.append(len(opened))
+        yield opened[-1]
+
+    def ask(number, *_):
+        if number in broken:
+            raise ConnectionResetError("broken pipe")
+        return 200, b"answer"
+
+    monkeypatch.setattr(channels, "_connection", connection)
+    monkeypatch.setattr(channels, "_ask", ask)
+    question = (SimpleNamespace(context=SimpleNamespace(name="c")), "ns", "pod", 1, "/")
+    with channels.kept():
+        assert channels.get(*question) == channels.get(*question) == b"answer" and opened == [0]
+        broken.add(0)
+        assert channels.get(*question) == b"answer" and opened == [0, 1]
+        broken.update((1, 2))
+        with pytest.raises(MeshError, match="broken pipe"):
+            channels.get(*question)
+        assert opened == [0, 1, 2], "once, not until it works"

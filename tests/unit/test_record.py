@@ -1,0 +1,60 @@
+"""What a recorded notebook keeps, and what it leaves out."""
+
+import nbformat
+import pytest
+
+from lab_helpers.course.record import normalise
+
+
+@pytest.fixture
+def executed(tmp_path):
+    cell = nbformat.v4.new_code_cell(
+        "1 + 1",
+        execution_count=7,
+        metadata={"papermill": {"duration": 1}, "execution": {"iopub.execute_input": "2026"}, "tags": ["keep"]},
+    )
+    cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "2"}, execution_count=7)]
+    injected = nbformat.v4.new_code_cell("namespace = 'x'", execution_count=2, metadata={"tags": ["injected-parameters"]})
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# x"), injected, cell])
+    book.metadata = {
+        "papermill": {"input_path": "/somewhere"},
+        "language_info": {"name": "python", "version": "3.11.7"},
+        "widgets": {},
+    }
+    path = tmp_path / "04_bookinfo.ipynb"
+    nbformat.write(book, path)
+    return path
+
+
+def test_a_recorded_notebook_keeps_outputs_and_nothing_of_the_run(executed):
+    first = normalise(executed).read_text()
+    book = nbformat.read(executed, as_version=4)
+    assert [cell.id for cell in book.cells] == ["04-1", "04-2"] and book.cells[1].execution_count == 1
+    assert book.cells[1].outputs[0].data["text/plain"] == "2" and book.cells[1].metadata == {"tags": ["keep"]}
+    assert not any(word in first for word in ("papermill", "2026", "/somewhere", "3.11.7", "injected"))
+    assert normalise(executed).read_text() == first, "normalising twice is normalising once"
+
+
+def test_what_no_two_runs_share_is_left_out_of_a_record(executed):
+    book = nbformat.read(executed, as_version=4)
+    seen = "all 9 proxies after 0.21 s; 6f726ddb-05e7-97bb-94a0-efeebef6bb6e; http://gateway/zipkin/traces/aa4ea67e9c12e2843ca2293f32aea64f"
+    book.cells[2].outputs = [
+        nbformat.v4.new_output("display_data", {"text/html": seen, "application/vnd.jupyter.widget-view+json": {"model_id": "x"}}),
+        nbformat.v4.new_output("stream", text=seen),
+    ]
+    nbformat.write(book, executed)
+    shown, printed = nbformat.read(normalise(executed), as_version=4).cells[1].outputs
+    assert shown.data == {"text/html": printed.text}, "a widget whose kernel has ended was kept"
+    assert printed.text == "all 9 proxies; REQUEST-ID; http://gateway/zipkin/traces/TRACE-ID"
+
+
+@pytest.mark.parametrize("broken", ["failed", "unrun"])
+def test_a_notebook_that_did_not_run_through_is_no_record(executed, broken):
+    book = nbformat.read(executed, as_version=4)
+    if broken == "failed":
+        book.cells[2].outputs = [nbformat.v4.new_output("error", ename="X", evalue="y", traceback=[])]
+    else:
+        book.cells[2].execution_count = None
+    nbformat.write(book, executed)
+    with pytest.raises(ValueError, match="failed: X: y" if broken == "failed" else "was not run"):
+        normalise(executed)

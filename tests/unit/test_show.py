@@ -1,0 +1,96 @@
+"""How things are shown, from values at hand: no cluster, no browser."""
+
+import pytest
+
+from lab_helpers.chapters.c04_bookinfo.checks import CALLS, THIRDS
+from lab_helpers.core.errors import LabError
+from lab_helpers.kube.apply import Change, Outcome
+from lab_helpers.kube.commands import Output
+from lab_helpers.lab.checkpoint import Checkpoint
+from lab_helpers.show import render
+from lab_helpers.show.checks import check, given
+from lab_helpers.show.plots import plot_calls, plot_shares
+from lab_helpers.show.svg import number
+from tests.bookinfo import calls, page, seen
+
+
+def test_stars_are_read_from_the_page():
+    assert [page(version).stars for version in ("v1", "v2", "v3")] == ["none", "black", "red"]
+
+
+def test_a_page_is_shown_without_scripts_in_a_sandbox():
+    html = render.page(page("v2"))
+    assert "<iframe sandbox" in html and "alert" not in html and "glyphicon" in html
+    assert "src=" not in html.replace("srcdoc=", ""), "nothing may be loaded from elsewhere"
+
+
+def test_what_a_command_printed_is_shown_as_text_never_as_html():
+    html = render.output(Output("kubectl get <x>", "<script>alert(1)</script> & more\n"))
+    assert "<script>" not in html and "&lt;script&gt;" in html and "kubectl get &lt;x&gt;" in html
+    assert str(Output("kubectl get pods", "a\n")) == "$ kubectl get pods\na"
+
+
+def test_an_outcome_shows_each_object_its_diff_and_the_time():
+    result = Outcome("kubectl apply -f x", [Change("Service a", "created"), Change("Service b", "configured", "-x\n+y")], 7, 0.214)
+    html = render.outcome(result)
+    assert "Service a created" in html and "<details>" in html and "+y" in html
+    assert "in effect on all 7 proxies after 0.21 s" in html and "0.21 s" in str(result)
+
+
+def test_a_checkpoint_that_changed_nothing_says_so():
+    assert "Nothing had to be changed" in Checkpoint("04_bookinfo", "default", [], [])._repr_html_()
+    assert "beware: x" in str(Checkpoint("04_bookinfo", "default", [], ["x"]))
+
+
+def test_shares_are_drawn_small_without_script_in_the_colour_of_the_page():
+    picture = plot_shares(seen(180, 210, 200), THIRDS)
+    html = picture._repr_html_()
+    assert len(html) < 40_000 and "<script" not in html and "currentColor" in html and "#010203" not in html
+    assert "v1 30.5 % (expected 33.3 %)" in repr(picture) and "http" not in html.replace("http://www.w3.org", "")
+
+
+def test_the_same_table_gives_the_same_picture():
+    assert plot_shares(seen(5, 6, 7), THIRDS)._repr_html_() == plot_shares(seen(5, 6, 7), THIRDS)._repr_html_()
+
+
+def test_calls_are_drawn_with_every_workload_once():
+    html = plot_calls(calls())._repr_html_()
+    for name in {each for edge in CALLS for each in edge}:
+        assert html.count(f">{name}<") == 1
+
+
+def test_calls_in_a_circle_are_drawn_too():
+    assert plot_calls(calls({("a", "b"), ("b", "a")})).caption.startswith("Calls: a → b")
+
+
+@pytest.mark.parametrize(
+    "plot", [lambda: plot_shares(seen(0, 0, 0), THIRDS), lambda: plot_shares({}, {}), lambda: plot_calls(calls(set()))]
+)
+def test_nothing_to_plot_gets_a_sentence(plot):
+    with pytest.raises(LabError, match="nothing to"):
+        plot()
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0, "0"), (0.01234, "0.0123"), (1.234, "1.23"), (99.96, "100"), (1234.5, "1,230")])
+def test_a_number_has_as_many_digits_as_count(value, shown):
+    assert number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: check("04.9"), "no check 04.9.*04.1, 04.2, 04.3, 04.4, 04.5"),
+        (lambda: check("97.1"), "no check 97.1.*none"),
+        (lambda: check("four"), "not the number of a check"),
+        (lambda: check("04.2"), "was not given what it looks at"),
+        (lambda: check("04.4", seen(1, 1, 1), "more"), "was not given what it looks at"),
+    ],
+)
+def test_misuse_of_a_check_gets_a_sentence(call, sentence):
+    with pytest.raises(LabError, match=f"(?s){sentence}"):
+        call()
+
+
+@pytest.mark.parametrize("answer", ["reviews", ["reviews"], ("reviews",), {"reviews"}])
+def test_an_answer_is_one_name_or_several(answer):
+    assert given(answer) == {"reviews"}
