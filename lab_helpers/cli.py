@@ -10,7 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from lab_helpers.core.errors import LabError
+from lab_helpers.core import paths
+from lab_helpers.core.errors import ClusterError, LabError
 
 out = Console(highlight=False)
 
@@ -34,41 +35,46 @@ def main():
 @main.command()
 @click.option("--only", type=click.Choice(["build", "kubernetes"]), help="Stop after building, or after the bare cluster.")
 @click.option("--rebuild", multiple=True, metavar="PART", help="Build PART again even if it is in the cache.")
-@click.option("--context", metavar="NAME", help="Use the cluster of this context of your kubeconfig instead.")
+@click.option("--context", metavar="NAME", help="Use the cluster of this context of your kubeconfig instead, after asking.")
 @click.option("--overlay", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="With --context: an IstioOperator file on top of the demo profile, for what your platform asks for.")  # fmt: skip
-def up(only, rebuild, context, overlay):
+@click.option("--yes", is_flag=True, help="With --context: agree beforehand, for scripts.")
+@click.option("--take-over", is_flag=True, help="With --context: replace an Istio that is there already.")
+def up(only, rebuild, context, overlay, yes, take_over):
     """Bring the lab up, or repair it."""
-    from lab_helpers.node import elsewhere, lifecycle as lab
+    from lab_helpers.node import elsewhere, lifecycle
     from lab_helpers.node.progress import Report
 
     if context and (only or rebuild):
         raise click.UsageError("--only and --rebuild are about the embedded lab; --context names another cluster.")
-    if overlay and not context:
-        raise click.UsageError("--overlay goes with --context; the embedded lab has its own.")
+    for option, given in (("--overlay", overlay), ("--yes", yes), ("--take-over", take_over)):
+        if given and not context:
+            raise click.UsageError(f"{option} goes with --context: it is about a cluster that is there already.")
+    if context:
+        lab = elsewhere.look(context, overlay, take_over)
+        if not yes:
+            agree(elsewhere.plan(lab, overlay))
     with Report() as report:
-        address = elsewhere.up(report, context, overlay) if context else lab.up(report, only, rebuild)
+        address = elsewhere.up(report, lab, overlay) if context else lifecycle.up(report, only, rebuild)
     if address:
         out.print(f"The lab is up: {address}")
 
 
-@main.command()
-def down():
-    """Take the lab down; nothing of it is left but the caches."""
-    from lab_helpers.node import lifecycle as lab
-    from lab_helpers.node.progress import Report
-
-    with Report() as report:
-        lab.down(report)
+def agree(plan: str) -> None:
+    """Have somebody at the terminal agree to `plan`, unless it is empty; nothing has been changed so far."""
+    if plan and not sys.stdin.isatty():
+        raise ClusterError(f"{plan}\nNobody is here to agree to that, so nothing was changed.", "--yes agrees beforehand.")
+    if plan:
+        click.confirm(f"{plan}\nGo on?", abort=True)
 
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def status(as_json):
     """Say how the lab is; exit code 1 when something is wrong."""
-    from lab_helpers.node import lifecycle as lab
+    from lab_helpers.node import status as of_lab
 
-    state = lab.status()
+    state = of_lab.status()
     if as_json:
         click.echo(json.dumps(state, indent=2))
     else:
@@ -88,9 +94,9 @@ def status(as_json):
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def doctor(as_json):
     """Look beforehand at everything that could stop `up`; exit code 1 if anything would."""
-    from lab_helpers.node import lifecycle as lab
+    from lab_helpers.node import status as of_lab
 
-    checks = lab.doctor()
+    checks = of_lab.doctor()
     if as_json:
         click.echo(json.dumps([check.as_dict() for check in checks], indent=2))
     else:
@@ -102,25 +108,28 @@ def doctor(as_json):
     sys.exit(0 if all(check.well for check in checks) else 1)
 
 
+# Without it, it is the embedded lab, whatever KUBECONFIG says.
+elsewhere_too = click.option(
+    "--context", metavar="NAME", help="On the cluster of this context of your kubeconfig instead of the embedded lab."
+)
+
+
 @main.command()
 @click.argument("name", type=click.Choice(["kiali", "grafana", "jaeger", "zipkin", "prometheus"]))
-@click.option("--context", metavar="NAME", help="On the cluster of this context of your kubeconfig instead of the embedded lab.")
+@elsewhere_too
 def addons(name, context):
     """Install one of Istio's add-ons, wait until it serves, and say how to open it."""
-    from lab_helpers.node import elsewhere, lifecycle as lab
+    from lab_helpers.node import elsewhere, lifecycle
     from lab_helpers.node.progress import Report
 
     with Report() as report:
-        address = elsewhere.add(report, name, context) if context else lab.add(report, name)
+        address = elsewhere.add(report, name, context) if context else lifecycle.add(report, name)
     out.print(f"{name} is there: {address}")
 
 
 @main.command()
 def kubeconfig():
     """Print the path of the lab's kubeconfig: export KUBECONFIG=$(meshlab kubeconfig)."""
-    from lab_helpers.core.errors import ClusterError
-    from lab_helpers.core import paths
-
     if not paths.KUBECONFIG.exists():
         raise ClusterError("The embedded lab is not up, so there is no kubeconfig.", "Start it with `meshlab up`.")
     click.echo(paths.KUBECONFIG)
@@ -133,32 +142,34 @@ def logs(component, lines):
     """Print the last lines of a component's log, or of a build's."""
     from collections import deque
 
-    from lab_helpers.node import lifecycle as lab
+    from lab_helpers.node import status as of_lab
 
-    with lab.log_file(component).open(errors="replace") as file:
+    with of_lab.log_file(component).open(errors="replace") as file:
         click.echo("".join(deque(file, maxlen=lines)), nl=False)
 
 
 @main.command()
 @click.argument("chapter")
-def run(chapter):
+@elsewhere_too
+def run(chapter, context):
     """Bring the lab to the start of CHAPTER (NN_slug) and execute it."""
     from lab_helpers.course import run as course
     from lab_helpers.node.progress import Report
 
     with Report() as report, report.step(f"chapter {chapter}"):
-        target, seconds = course.run(chapter)
-    out.print(f"{chapter} ran in {seconds:.0f} s: {target.relative_to(course.ROOT)}")
+        target, seconds = course.run_chapter(chapter, context)
+    out.print(f"{chapter} ran in {seconds:.0f} s: {target.relative_to(paths.ROOT)}")
 
 
 @main.command("course")
-def whole_course():
+@elsewhere_too
+def whole_course(context):
     """Execute every chapter on the live mesh and build the site from that run."""
     from lab_helpers.course import run as course
     from lab_helpers.node.progress import Report
 
     with Report() as report:
-        seconds = course.run_all(report)
+        seconds = course.run_course(report, context)
     table = Table("what", "seconds", box=None)
     for name, took in {
         **{f"chapter {stem}": took for stem, took in seconds.items()},
@@ -183,3 +194,13 @@ def record():
     from lab_helpers.course import run as course
 
     out.print(f"Recorded: {', '.join(course.record())}")
+
+
+@main.command("new-chapter")
+@click.argument("stem", metavar="NN_SLUG")
+def new_chapter(stem):
+    """Make the files of a new chapter, to be filled."""
+    from lab_helpers.course.new_chapter import make
+
+    for path in make(stem):
+        click.echo(path.relative_to(paths.ROOT))

@@ -6,7 +6,6 @@ import json
 import statistics
 import time
 
-import httpx
 import numpy as np
 
 from lab_helpers.chapters.c12_traffic_shifting import shift
@@ -14,6 +13,7 @@ from lab_helpers.core import paths
 from lab_helpers.core.statistics import failure_rate, goodness_of_fit, quantile_interval, required_n, within_points
 from lab_helpers.course import run as course
 from lab_helpers.course import site
+from lab_helpers.istio import gateway
 from lab_helpers.lab import connect
 from tests.live import kubectl, meshlab
 
@@ -34,7 +34,7 @@ def up_from_nothing() -> tuple[float, float]:
     meshlab("down")
     began = time.monotonic()
     page = meshlab("up").stdout.split("The lab is up: ")[1].split()[0]
-    assert httpx.get(page, trust_env=False).status_code == 200
+    assert gateway.fetch(page).status == 200
     took = time.monotonic() - began
     return took, json.loads(meshlab("status", "--json").stdout)["memory_mib"]
 

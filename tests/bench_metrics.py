@@ -68,7 +68,7 @@ def main() -> None:
             count_in(labs, counting)
             halves.append(ratios(labs, counting))
     finally:
-        addons.configure()
+        addons.configure(connect(quiet=True).client)
         kubectl("delete", "namespace", *NAMESPACES, "--ignore-not-found", "--wait=false")
     for service in SERVICES:
         first, second = (np.array(half[service]) for half in halves)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lab_helpers.node import machine
 from lab_helpers.core import paths
-from lab_helpers.node.lifecycle import MACHINE
+from lab_helpers.node import machine
+from lab_helpers.node.machine import MACHINE
 
 MESHLAB = Path(sys.executable).with_name("meshlab")
 KUBECTL = (paths.BIN / "kubectl", "--kubeconfig", paths.KUBECONFIG)
@@ -42,3 +42,28 @@ def on_node(*command, **more) -> subprocess.CompletedProcess:
 
 def meshlab(*arguments, check: bool = True, timeout: float = 900, **more) -> subprocess.CompletedProcess:
     return sh(MESHLAB, *arguments, check=check, timeout=timeout, **more)
+
+
+# What somebody writes all the time, without being told to: not a change.
+RESTLESS = ("componentstatuses", "endpoints", "events", "leases", "nodes.metrics", "pods.metrics")
+NOTES = {"managedFields", "resourceVersion", "generation"}
+ELECTED = "control-plane.alpha.kubernetes.io/leader"
+
+
+def objects() -> dict[tuple[str, ...], dict]:
+    """Every object of the cluster as it was asked for, by kind, namespace and name; two that are equal mean that nothing was changed."""
+    kinds = kubectl("api-resources", "--verbs=list", "--output=name", check=False).split()  # incomplete while metrics-server starts
+    asked = ",".join(kind for kind in kinds if not kind.startswith(RESTLESS))
+    return {_place(each): _asked_for(each) for each in kubectl_json("get", asked, "--all-namespaces")["items"]}
+
+
+def _place(document: dict) -> tuple[str, ...]:
+    return (document["apiVersion"], document["kind"], document["metadata"].get("namespace", ""), document["metadata"]["name"])
+
+
+def _asked_for(document: dict) -> dict:
+    if document["kind"] == "Node":  # the kubelet's own
+        return {}
+    metadata = {key: value for key, value in document["metadata"].items() if key not in NOTES}
+    notes = {key: value for key, value in metadata.get("annotations", {}).items() if key != ELECTED}
+    return {key: value for key, value in document.items() if key != "status"} | {"metadata": {**metadata, "annotations": notes}}

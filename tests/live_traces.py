@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from lab_helpers.node import machine
 from lab_helpers.core import paths
-from lab_helpers.node.lifecycle import MACHINE
+from lab_helpers.node import machine
+from lab_helpers.node.machine import MACHINE
 from tests.live import sh
 
 

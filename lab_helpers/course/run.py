@@ -90,9 +90,7 @@ def run_chapter(stem: str, context: str | None = None) -> tuple[Path, float]:
         what = f"Chapter {stem} failed in cell {error.cell_index}: {error.ename}: {error.evalue}"
         raise LabError(what, f"The notebook as far as it came: {target.relative_to(ROOT)}") from None
     except DeadKernelError as error:
-        raise LabError(
-            f"The kernel of chapter {stem} has died.", "Perhaps memory ran out: see `meshlab status`."
-        ) from error
+        raise LabError(f"The kernel of chapter {stem} has died.", "Perhaps memory ran out: see `meshlab status`.") from error
     return target, time.monotonic() - began
 
 

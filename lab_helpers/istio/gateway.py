@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-import httpx
+import urllib3
 
 from lab_helpers.core.errors import ClusterError, TrafficError
 from lab_helpers.kube import pods
-from lab_helpers.kube.client import Client
+from lab_helpers.kube.client import Answer, Client
 from lab_helpers.kube.kinds import NODE, POD, SERVICE
 
 
@@ -115,12 +115,27 @@ def page(lab, path: str = "/productpage", headers: dict[str, str] | None = None)
     """
     address, sent = f"{lab.url}{path}", addressed(lab, headers)
     try:
-        answer = lab.outside.get(address, headers=sent)
-    except httpx.HTTPError as error:
+        answer = fetch(address, sent)
+    except urllib3.exceptions.HTTPError as error:
         raise unreachable(address, error) from error
     pod = served_by(answer.text)
     version = versions(lab).get(pod) if pod else None
-    return Page(address, answer.status_code, dict(answer.headers), answer.text, pod, version, sent.get("host", ""))
+    return Page(address, answer.status, answer.headers, answer.text, pod, version, sent.get("host", ""))
+
+
+def fetch(address: str, headers: dict[str, str] | None = None, timeout: float = 15.0) -> Answer:
+    """GET `address` as a user outside the cluster does: without credentials and without a proxy of this machine.
+
+    No connection is kept: one that outlives a change of the gateway's listener still follows the old rules.
+
+    Raises
+    ------
+    urllib3.exceptions.HTTPError
+        No answer came within `timeout` seconds.
+    """
+    with urllib3.PoolManager(retries=False, timeout=timeout) as connections:
+        answer = connections.request("GET", address, headers=headers, redirect=False)
+        return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data)
 
 
 def addressed(lab, headers: dict[str, str] | None) -> dict[str, str]:

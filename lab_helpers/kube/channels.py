@@ -1,30 +1,28 @@
 """What ``kubectl exec`` and ``kubectl port-forward`` speak: the channels of one WebSocket, carried by the API server.
 
-Both stand on the official client's `WSClient`, but not on its `stream`, which exchanges a method of the client while it works and so
-serves one thread at a time; nor on its `PortForward`, which carries each byte through one more thread and a pair of sockets.
-Without the two commands there is no process and no local port that could outlive the notebook.
+Both are the official client's, `WSClient` and `PortForward`, but not its function `stream`: that one exchanges a method of the client
+while it works, and so serves one thread at a time. Without the two commands there is no process, and no local port, that could outlive
+the notebook.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 import websocket
-from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL, WSClient, get_websocket_url
+from kubernetes.stream import ws_client
+from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL, PortForward, WSClient
 
 from lab_helpers.core.errors import MeshError
 from lab_helpers.kube.client import Client
 
-# Of a forwarded port: the first message on each channel only repeats the port's number.
-DATA, ERROR = 0, 1
 TIMEOUT = 10.0  # seconds without a byte
 websocket.setdefaulttimeout(TIMEOUT)  # the official client gives none, and the library's own is for ever
 
@@ -46,22 +44,20 @@ def get(client: Client, namespace: str, pod: str, port: int, path: str) -> bytes
         The pod is gone, nothing listens there, or the answer was not 200.
     """
     where = f"{namespace}/{pod}:{port}{path}"
-    connection = _connection(client, f"namespaces/{namespace}/pods/{pod}/portforward", [("ports", port)], where)
+    connection = _forwarded(client, namespace, pod, port, where)
     kept, key = _kept.get(), (client.context.name, namespace, pod, port)
     if kept is None:
-        with connection as channels, _told(where):
-            status, body = _ask(channels, set(), path)
+        with connection as opened:
+            status, body = _ask(opened, path, where)
     elif key in kept:
         try:
-            with _told(where):
-                status, body = _ask(*kept[key], path)
+            status, body = _ask(kept[key], path, where)
         except MeshError:  # whoever listened may have been restarted since: ask over a new one
             del kept[key]
             return get(client, namespace, pod, port, path)
     else:
-        kept[key] = kept["stack"].enter_context(connection), set()
-        with _told(where):
-            status, body = _ask(*kept[key], path)
+        kept[key] = kept["stack"].enter_context(connection)
+        status, body = _ask(kept[key], path, where)
     if status != 200:
         raise MeshError(f"{where} answered {status}: {body.decode(errors='replace').strip()[:200]}", "See the pod's log.")
     return body
@@ -98,15 +94,18 @@ def execute(client: Client, pod: str, container: str, command: list[str], deadli
         The pod or container is gone, has no such command, or printed nothing for `deadline` seconds.
     """
     printed = {STDOUT_CHANNEL: b"", STDERR_CHANNEL: b"", ERROR_CHANNEL: b""}
-    params = [("container", container), ("command", command), ("stdout", True), ("stderr", True)]
-    where = f"{pod} ({container})"
-    with _connection(client, f"namespaces/{client.namespace}/pods/{pod}/exec", params, where) as channels, _told(where):
-        while not printed[ERROR_CHANNEL]:
-            came = _read(channels, printed, deadline)
-            if not came:
-                raise MeshError(f"{command[0]} in {pod} broke off.", "See whether the pod still runs: kubectl get pods.")
-            for number, content in came.items():
-                printed[number] += content
+    params = {"container": container, "command": command, "stdout": "true", "stderr": "true"}
+    with _told(f"{pod} ({container})"):
+        channels = WSClient(*_address(client, f"namespaces/{client.namespace}/pods/{pod}/exec", params), capture_all=False, binary=True)
+        try:
+            while not printed[ERROR_CHANNEL]:
+                came = _read(channels, printed, deadline)
+                if not came:
+                    raise MeshError(f"{command[0]} in {pod} broke off.", "See whether the pod still runs: kubectl get pods.")
+                for number, content in came.items():
+                    printed[number] += content
+        finally:
+            channels.sock.shutdown()  # without the closing handshake, for which containerd would take a second
     outcome = json.loads(printed[ERROR_CHANNEL])
     causes = outcome.get("details", {}).get("causes", [])
     code = next((int(each["message"]) for each in causes if each.get("reason") == "ExitCode"), None)
@@ -115,18 +114,34 @@ def execute(client: Client, pod: str, container: str, command: list[str], deadli
     return Done(printed[STDOUT_CHANNEL].decode(), printed[STDERR_CHANNEL].decode(), code or 0)
 
 
-@contextmanager
-def _connection(client: Client, path: str, params: list[tuple], where: str) -> Iterator[WSClient]:
+def _address(client: Client, path: str, params: dict) -> tuple:
+    """What both of the official client's classes want: its configuration, the address, and the headers."""
     configuration = client.configuration
     token = configuration.get_api_key_with_prefix("BearerToken")
-    query = urlencode([(name, str(value).lower() if isinstance(value, bool) else value) for name, value in params], doseq=True)
-    address = get_websocket_url(f"{configuration.host}/api/v1/{path}?{query}")
+    address = ws_client.get_websocket_url(f"{configuration.host}/api/v1/{path}?{urlencode(params, doseq=True)}")
+    return configuration, address, {"authorization": token} if token else {}
+
+
+@contextmanager
+def _forwarded(client: Client, namespace: str, pod: str, port: int, where: str) -> Iterator[tuple[HTTPConnection, PortForward]]:
     with _told(where):
-        channels = WSClient(configuration, address, {"authorization": token} if token else {}, capture_all=False, binary=True)
+        socket = ws_client.create_websocket(*_address(client, f"namespaces/{namespace}/pods/{pod}/portforward", {"ports": port}))
+    forward = PortForward(socket, [port])
+    connection = HTTPConnection("localhost")
+    connection.sock = forward.socket(port)
+    connection.sock.settimeout(TIMEOUT)
     try:
-        yield channels
+        yield connection, forward
     finally:
-        channels.sock.shutdown()  # without the closing handshake, for which containerd would take a second
+        forward.close()
+
+
+def _ask(opened: tuple[HTTPConnection, PortForward], path: str, where: str) -> tuple[int, bytes]:
+    connection, forward = opened
+    with _told(where, forward):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 def _read(channels: WSClient, numbers: Iterable[int], timeout: float) -> dict[int, bytes]:
@@ -140,48 +155,17 @@ def _read(channels: WSClient, numbers: Iterable[int], timeout: float) -> dict[in
 
 
 @contextmanager
-def _told(where: str) -> Iterator[None]:
+def _told(where: str, forward: PortForward | None = None) -> Iterator[None]:
     """Turn what goes wrong on the way to `where` into a sentence."""
     try:
         yield
     except websocket.WebSocketBadStatusException as error:
         body = (error.resp_body or b"").decode(errors="replace")  # a Status of the API server, or a kubelet's text
         reason = json.loads(body).get("message") if body.startswith("{") else body.strip()
-        raise MeshError(f"{where} cannot be reached: {reason or error.status_code}", "See whether the pod runs: kubectl get pods -A.") from error
-    except (websocket.WebSocketException, HTTPException, EOFError, OSError) as error:
-        reason = str(error).strip() or type(error).__name__
+        raise MeshError(
+            f"{where} cannot be reached: {reason or error.status_code}", "See whether the pod runs: kubectl get pods -A."
+        ) from error
+    except (websocket.WebSocketException, HTTPException, OSError) as error:
+        said = [text for port in forward.local_ports if (text := forward.error(port))] if forward else []  # by the kubelet
+        reason = " ".join(said) or str(error).strip() or type(error).__name__
         raise MeshError(f"{where} did not answer ({reason}).", "See whether the pod runs: kubectl get pods -A.") from error
-
-
-def _ask(channels: WSClient, opened: set[int], path: str) -> tuple[int, bytes]:
-    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n"
-    channels.write_channel(DATA, request.encode())
-    response = HTTPResponse(_Received(channels, opened))
-    response.begin()
-    return response.status, response.read()
-
-
-class _Received(io.RawIOBase):
-    """What comes out of a forwarded port, as the file that `HTTPResponse` reads until the answer is complete."""
-
-    def __init__(self, channels: WSClient, opened: set[int]):
-        self._channels, self._rest, self._opened = channels, b"", opened
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self, 1 << 16)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:
-        while not self._rest and self._channels.is_open():
-            came = _read(self._channels, (ERROR, DATA), TIMEOUT)
-            for number in set(came) - self._opened:
-                came[number] = came[number][2:]
-            self._opened |= set(came)
-            if came.get(ERROR):
-                raise EOFError(came[ERROR].decode(errors="replace"))
-            self._rest = came.get(DATA, b"")
-        size = min(len(buffer), len(self._rest))
-        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
-        return size

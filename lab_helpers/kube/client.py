@@ -63,10 +63,12 @@ class Client:
     namespace : str
     tools : Path or str
         A folder with kubectl and istioctl of the cluster's version, if there is one.
+    patience : float
+        Seconds that the API server may take to answer, or between two bytes of an answer.
     """
 
-    def __init__(self, context: Context, namespace: str = "default", tools: Path | str = ""):
-        self.context, self.namespace, self.tools = context, namespace, tools
+    def __init__(self, context: Context, namespace: str = "default", tools: Path | str = "", patience: float = TIMEOUT[1]):
+        self.context, self.namespace, self.tools, self._patience = context, namespace, tools, patience
         self._lock = threading.RLock()
         self._connected: DynamicClient | None = None
         self._until: datetime | None = None
@@ -126,7 +128,14 @@ class Client:
         resource = self.resource(Kind.of(document))
         where = _place(resource, document["metadata"].get("namespace") or namespace or self.namespace)
         how = {"field_manager": FIELD_MANAGER, "force_conflicts": True, **({"dry_run": "All"} if dry_run else {})}
-        return self._ask(lambda api: api.server_side_apply(resource, document, None, where, **how, **_PLAIN))
+        name = document["metadata"]["name"]
+
+        def ask(api: DynamicClient) -> dict:
+            # As kubectl writes it: what the library escapes (a sign beyond 16 bits, as two halves) the API server does not read as YAML.
+            text = json.dumps(api.client.sanitize_for_serialization(document), ensure_ascii=False).encode()
+            return api.server_side_apply(resource, text, name, where, **how, **_PLAIN)
+
+        return self._ask(ask)
 
     def patch(self, kind: Kind, name: str, change: dict, namespace: str | None = None) -> dict:
         """Merge `change` into an object (RFC 7386: None takes a field away)."""
@@ -231,14 +240,18 @@ class Client:
 
     def _connect(self) -> None:
         configuration, self._until = credentials.configuration(self.context)
-        self._connected = DynamicClient(_Api(configuration), cache_file="/nonexistent/discovery", discoverer=_InMemory)
+        self._connected = DynamicClient(_Api(configuration, self._patience), cache_file="/nonexistent/discovery", discoverer=_InMemory)
 
 
 class _Api(ApiClient):
     """The official client, with a deadline for every request: its own is none."""
 
+    def __init__(self, configuration, patience: float):
+        super().__init__(configuration)
+        self._timeout = (TIMEOUT[0], patience)
+
     def call_api(self, *request, _request_timeout=None, **more):
-        return super().call_api(*request, _request_timeout=_request_timeout or TIMEOUT, **more)
+        return super().call_api(*request, _request_timeout=_request_timeout or self._timeout, **more)
 
 
 # Answers as the plain dicts that the API server sent.

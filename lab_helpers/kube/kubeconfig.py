@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -57,6 +58,13 @@ def files() -> list[Path]:
     return named or [paths.HOME / ".kube" / "config"]
 
 
+def by_no_proxy(context: Context) -> None:
+    """Have nobody in this process, or started by it, ask a proxy for the way to a cluster: whose node is on this machine, say."""
+    host = urlsplit(context.server).hostname or ""
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(dict.fromkeys([*filter(None, os.environ.get(name, "").split(",")), host]))
+
+
 def choose(name: str | None, candidates: Iterable[Path]) -> Context:
     """Find a context in kubeconfig files.
 
@@ -90,7 +98,7 @@ def choose(name: str | None, candidates: Iterable[Path]) -> Context:
     user = merged["users"].get(context.get("user"))
     if user is None and context.get("user"):
         raise ClusterError(f"Context {name} names the user {context['user']!r}, who is in no kubeconfig.", FRESH)
-    return Context(name, cluster, user or {}, os.pathsep.join(map(str, there)))
+    return Context(name, cluster, user or {}, os.pathsep.join(str(path.absolute()) for path in there))
 
 
 def merge(candidates: Iterable[Path]) -> dict:

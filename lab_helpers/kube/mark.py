@@ -6,12 +6,14 @@ embedded lab, ``meshlab up --context NAME`` on another cluster, after asking.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from lab_helpers.core.errors import ClusterError
 from lab_helpers.kube.kinds import CONFIG_MAP
 
 NAMESPACE, NAME = "kube-public", "meshlab"
+OVERLAY = "overlay-"  # so begin the keys of its overlays
 
 
 def marked(client) -> bool:
@@ -19,12 +21,27 @@ def marked(client) -> bool:
     return client.get(CONFIG_MAP, NAME, NAMESPACE) is not None
 
 
-def set_mark(client) -> None:
-    """Mark the cluster as one on which the course may change and delete."""
+def set_mark(client, overlays: Sequence[str] = ()) -> None:
+    """Mark the cluster as one on which the course may change and delete.
+
+    Parameters
+    ----------
+    client : Client
+    overlays : sequence of str
+        Texts of the IstioOperator files that this cluster needs whenever Istio is installed; they take the place of earlier ones.
+    """
     text = "The course of meshlab may change and delete objects in this cluster. Delete this ConfigMap to forbid it."
-    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "namespace": NAMESPACE}}
+    data = {"about": text, "since": datetime.now(UTC).isoformat(timespec="seconds")}
+    data |= {f"{OVERLAY}{number:02}.yaml": overlay for number, overlay in enumerate(overlays, 1)}
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "namespace": NAMESPACE}, "data": data}
     with client.permitted():
-        client.apply({**document, "data": {"about": text, "since": datetime.now(UTC).isoformat(timespec="seconds")}})
+        client.apply(document)
+
+
+def overlays(client) -> list[str]:
+    """Texts of the IstioOperator files that were given when the cluster was marked, in their order; none on one without the mark."""
+    found = client.get(CONFIG_MAP, NAME, NAMESPACE) or {}
+    return [text for key, text in sorted((found.get("data") or {}).items()) if key.startswith(OVERLAY)]
 
 
 def require(client) -> None:

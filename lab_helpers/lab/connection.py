@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from urllib.parse import urlsplit
+import shlex
+from pathlib import Path
 
 from kubernetes.client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from lab_helpers.core import paths
-from lab_helpers.core.errors import ClusterError
+from lab_helpers.core.errors import ClusterError, LabError
 from lab_helpers.core.manifests import FOLDER
 from lab_helpers.istio import istiod
-from lab_helpers.kube import kubeconfig, objects
+from lab_helpers.kube import channels, kubeconfig, mark, objects
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kubeconfig import Context
 from lab_helpers.lab.lab import Lab
@@ -63,18 +65,15 @@ def _embedded() -> Context:
 
 
 def _lab(context: Context, namespace: str) -> Lab:
-    if not _is_embedded(context):
+    if not is_embedded(context):
         return Lab(Client(context, namespace))
-    # The node is on this machine: no proxy leads there, whether it is the client, kubectl or curl that asks.
-    node = urlsplit(context.server).hostname
-    for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(dict.fromkeys([*filter(None, os.environ.get(name, "").split(",")), node]))
+    kubeconfig.by_no_proxy(context)
     # Relative to the manifests, or just as well to the notebooks: these are the folders that commands run in.
     overlay = f"-f {os.path.relpath(paths.OVERLAY, FOLDER)}"
     return Lab(Client(context, namespace, paths.BIN), overlay)
 
 
-def _is_embedded(context: Context) -> bool:
+def is_embedded(context: Context) -> bool:
     """Whether this is the embedded lab: by its server and its authority, since its kubeconfig may have any path and be merged."""
     if not paths.KUBECONFIG.exists():
         return False
@@ -83,13 +82,41 @@ def _is_embedded(context: Context) -> bool:
     return all(context.cluster.get(each) == own.cluster.get(each) for each in same)
 
 
+def _as_marked(lab: Lab) -> None:
+    """Take over what ``meshlab up --context`` has noted on a cluster: it was set up by the course's tools, with overlays of its own."""
+    if not mark.marked(lab.client):
+        return
+    lab.client.tools = paths.BIN
+    lab.overlay = " ".join(f"-f {shlex.quote(str(_file(text)))}" for text in mark.overlays(lab.client))
+
+
+def _file(text: str) -> Path:
+    """A file that holds `text`, as istioctl wants it; the same one for the same text."""
+    file = paths.CACHE / "overlays" / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
+    if not file.exists():
+        paths.make_folder(file.parent)
+        fresh = file.with_suffix(f".{os.getpid()}")
+        fresh.write_text(text, encoding="utf-8")
+        paths.give_to_user(fresh)
+        fresh.rename(file)
+    return file
+
+
+@channels.kept()
 def _ask(lab: Lab, needs_istio: bool) -> tuple[str, str]:
     where = lab.client.context.where
     try:
         kubernetes = lab.client.version
+        if not is_embedded(lab.client.context):
+            _as_marked(lab)
         if not needs_istio and not istiod.runs(lab):
             return kubernetes, "no Istio yet"
-        return kubernetes, f"Istio {istiod.version(lab)}, {len(istiod.proxies(lab))} proxies"
+        try:
+            return kubernetes, f"Istio {istiod.version(lab)}, {len(istiod.proxies(lab))} proxies"
+        except LabError:
+            if needs_istio:
+                raise
+            return kubernetes, "an Istio that does not answer"
     except (ApiException, HTTPError) as error:
         status = getattr(error, "status", 0)
         if status:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, wraps
-
-import httpx
+from functools import wraps
 
 from lab_helpers.istio import gateway
 from lab_helpers.istio.apply import apply, delete, diff
@@ -14,10 +12,11 @@ from lab_helpers.istio.restart import restart
 from lab_helpers.kube import commands, objects
 from lab_helpers.kube.client import Client
 from lab_helpers.lab.checkpoint import checkpoint
-from lab_helpers.traffic.addons import uis
+from lab_helpers.traffic import addons
 from lab_helpers.traffic.calls import calls
 from lab_helpers.traffic.graph import graph, requests
 from lab_helpers.traffic.observe import observe
+from lab_helpers.traffic.pages import uis
 from lab_helpers.traffic.prometheus import promql, window
 from lab_helpers.traffic.traces import trace, traces
 
@@ -44,7 +43,7 @@ class Lab:
         What this cluster needs on top whenever Istio is installed, as options of ``istioctl install``: ``-f FILE``, or nothing.
     """
 
-    addons_namespace = "istio-system"  # where Prometheus, Zipkin, Jaeger, Grafana and Kiali are looked for
+    addons_namespace = addons.NAMESPACE  # where Prometheus, Zipkin, Jaeger, Grafana and Kiali are looked for
 
     def __init__(self, client: Client, overlay: str = ""):
         self.client, self.overlay = client, overlay
@@ -58,14 +57,6 @@ class Lab:
     def context(self) -> str:
         """Name of the kubeconfig's context."""
         return self.client.context.name
-
-    @cached_property
-    def outside(self) -> httpx.Client:
-        """HTTP as a user outside the cluster speaks it: without credentials.
-
-        No connection is kept: one that outlives a change of the gateway's listener still follows the old rules.
-        """
-        return httpx.Client(timeout=15, limits=httpx.Limits(max_connections=50, max_keepalive_connections=0))
 
     @property
     def url(self) -> str:

@@ -1,12 +1,12 @@
-"""The embedded lab: a Kubernetes node of one machine, with Istio and Bookinfo on it. No notebook knows of it; its only product is a kubeconfig.
+"""The embedded lab: a Kubernetes of one node on this machine, with Istio and Bookinfo. Its only product is a kubeconfig.
 
 `lifecycle` brings it up and down, `status` looks at it, and `elsewhere` puts the same Istio on a cluster that is there already.
 
-- The node: `host` (what this machine must have), `machine` (namespaces, link, root file system), `pki`, `configuration` and `components`
-  (what runs in it), `cluster` (images, DNS and metrics, with ``manifests/``).
-- ``build/``: what it is made from, built from package registries and kept by version.
+- `host`: what this machine must have; `machine`: the node's namespaces, root file system and link, and how it is stopped.
+- ``build/``: what the lab is made from, built from package registries and kept by version.
+- ``kubernetes/``: what runs in the machine, from certificates to a cluster that pods can use.
 - ``install/``: what is put on the cluster, and what stock Envoy has to be told for it.
-- For all commands: `lock` (one at a time) and `progress` (what they are doing).
+- `lock` and `progress`: one command at a time, and what it is doing.
 
-Whatever is asked of a cluster goes through `kube`, `istio` and `lab`, as in a chapter.
+No notebook knows of it. Whatever is asked of a cluster goes through `kube`, `istio` and `lab`, as in a chapter.
 """

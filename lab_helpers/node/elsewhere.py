@@ -1,57 +1,87 @@
-"""The same Istio and the same Bookinfo on a cluster that is already there, with official images and no overlay."""
+"""The same Istio and the same Bookinfo on a cluster that is there already, with official images; and whether it may be changed at all."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from lab_helpers.core.errors import ClusterError
-from lab_helpers.node.install import addon_manifests as addons, istio
+from lab_helpers.core.errors import ClusterError, ManifestError
+from lab_helpers.kube import kubeconfig, mark, objects
+from lab_helpers.kube.kinds import DEPLOYMENT
+from lab_helpers.lab import Lab, connect
+from lab_helpers.lab.connection import is_embedded
 from lab_helpers.node import lock
-from lab_helpers.core import paths
 from lab_helpers.node.build import store
 from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, KUBERNETES, link_tools
-from lab_helpers.node.cluster import kubectl, wait_available
-from lab_helpers.node.progress import Report
 from lab_helpers.node.build.versions import VERSIONS
+from lab_helpers.node.install import addon_manifests, mesh
+from lab_helpers.node.progress import Report
+
+PULLED = 300.0  # seconds for Istio's images
 
 
-def kubeconfig_path() -> Path:
-    """The kubeconfig that kubectl itself would take."""
-    named = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-    return Path(named) if named else paths.HOME / ".kube" / "config"
+def look(context: str, overlays: Sequence[Path] = (), take_over: bool = False) -> Lab:
+    """Find the cluster of `context` and see whether the course may be at home there; nothing is changed.
 
-
-def contexts(kubeconfig: Path) -> list[str]:
-    """The names of the contexts of a kubeconfig.
+    Parameters
+    ----------
+    context : str
+        A context of the kubeconfig that kubectl would take.
+    overlays : sequence of Path
+        As for `up`.
+    take_over : bool
+        Whether an Istio that is there already, and not the course's, may be replaced.
 
     Raises
     ------
     ClusterError
-        When the file is missing or is not a kubeconfig.
+        When the context does not exist, its cluster does not answer, is too old for this Istio, or has one of somebody else's.
     """
-    try:
-        return [context["name"] for context in yaml.safe_load(kubeconfig.read_text())["contexts"]]
-    except FileNotFoundError:
-        raise ClusterError(f"There is no kubeconfig at {kubeconfig}.", "Set KUBECONFIG to the file that your cluster gave you.") from None
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise ClusterError(f"{kubeconfig} is not a kubeconfig: {error}", "Set KUBECONFIG to the file that your cluster gave you.") from None
+    lab = _find(context)
+    if overlays and is_embedded(lab.client.context):
+        raise ClusterError(f"Context {context} is the embedded lab, which has an overlay of its own.", "Leave out --overlay.")
+    version = lab.client.version
+    if not supported(version):
+        minimum = VERSIONS["istio"]["minimum_kubernetes"]
+        what = f"The cluster runs Kubernetes {version}; Istio {VERSIONS['istio']['version']} needs {minimum} or later."
+        raise ClusterError(what, "Upgrade the cluster, or create a newer one.")
+    with objects.sentences(f"Looking at the cluster of context {context}"):
+        if not take_over and not mark.marked(lab.client) and (found := _istiods(lab)):
+            raise ClusterError(
+                f"{lab.client.context.where} has an Istio already ({', '.join(found)}), which is not the course's. It was left alone.",
+                "Take a cluster without Istio; or --take-over, which replaces that one by the course's.",
+            )
+    return lab
 
 
-def up(report: Report, context: str, overlays: Sequence[Path] = ()) -> str:
-    """Install Istio (demo profile) and Bookinfo with sidecars on the cluster of `context`.
+def plan(lab: Lab, overlays: Sequence[Path] = ()) -> str:
+    """What `up` will do to a cluster, for somebody to agree to; empty where that has been done: the cluster carries the mark."""
+    with objects.sentences(f"Looking at the cluster of context {lab.context}"):
+        if mark.marked(lab.client):
+            return ""
+        found = _istiods(lab)
+    istio = f"Istio {VERSIONS['istio']['version']} with the demo profile"
+    on_top = f", with {', '.join(map(str, overlays))} on top" if overlays else ""
+    instead = f", in place of the one that is there ({', '.join(found)})" if found else ""
+    return f"""{lab.client.context.where} will be one for the course:
+  - {istio} is installed in namespace istio-system{on_top}{instead};
+  - namespace {lab.namespace} gets sidecars, and Bookinfo with its gateway;
+  - the cluster is marked, by ConfigMap {mark.NAME} in {mark.NAMESPACE}. From then on chapters change and delete objects in
+    {lab.namespace} and istio-system, a checkpoint removes all of Istio's configuration from its namespace, and chapter 03
+    uninstalls Istio."""
+
+
+def up(report: Report, lab: Lab, overlays: Sequence[Path] = ()) -> str:
+    """Mark a cluster as one for the course, and install Istio (demo profile) and Bookinfo with sidecars there.
 
     Parameters
     ----------
     report : Report
-    context : str
-        A context of the kubeconfig that kubectl would take.
+    lab : Lab
+        The cluster, as `look` has found it; whoever it belongs to has agreed to the `plan`.
     overlays : sequence of Path
-        IstioOperator files on top of the demo profile, for what a platform asks of its users.
+        IstioOperator files on top of the demo profile, for what a platform asks of its users. They are kept with the mark, for
+        whenever Istio is installed again; without any, those that were given last stay.
 
     Returns
     -------
@@ -60,22 +90,20 @@ def up(report: Report, context: str, overlays: Sequence[Path] = ()) -> str:
 
     Raises
     ------
-    ClusterError
-        When the context does not exist, its cluster does not answer, or is too old for this Istio.
+    LabError
+        Naming what could not be installed, and why.
     """
-    target = _reach(report, context)
-    if not istio.installed(overlays, **target):
-        with report.step("install Istio (demo profile)") as say:
-            istio.install(overlays, say, **target)
-    with report.step("Istio's control plane and gateways"):
-        wait_available("istio-system", seconds=300, **target)
-    with report.step("Bookinfo with sidecars"):
-        istio.deploy_bookinfo(**target)
-        istio.wait_bookinfo(**target)
-    with report.step("the first 200 through the gateway"):
-        url = istio.gateway_url(**target)
-        istio.wait_page(url)
-    return f"{url}/productpage"
+    texts = [_text(overlay) for overlay in overlays]
+    _bring_tools(report)
+    with objects.sentences("meshlab up"):
+        if texts or not mark.marked(lab.client):
+            mark.set_mark(lab.client, texts)
+        lab = connect(lab.context, quiet=True, istio=False)  # with the overlays and the tools that go with the mark
+        mesh.install_istio(report, lab, PULLED)
+        with report.step("Bookinfo with sidecars"):
+            mesh.deploy_bookinfo(lab)
+        with report.step("the first 200 through the gateway"):
+            return mesh.wait_page(lab)
 
 
 def add(report: Report, name: str, context: str) -> str:
@@ -84,37 +112,44 @@ def add(report: Report, name: str, context: str) -> str:
     Raises
     ------
     ClusterError
-        As `up`, and when the add-on's image cannot be pulled or the add-on does not become available.
+        When the cluster cannot be reached or carries no mark, the add-on's image cannot be pulled, or it does not become available.
     """
-    target = _reach(report, context)
-    with report.step(f"add-on {name}"):
-        addons.install(name, **target)
+    lab = _find(context)
+    with objects.sentences(f"meshlab addons {name}"):
+        lab.client.require_mark()
+        _bring_tools(report)
+        with report.step(f"add-on {name}"):
+            addon_manifests.install(lab.client, name)
     return f"istioctl dashboard {name} --context {context}"
 
 
-def _reach(report: Report, context: str) -> dict:
-    """What `kubectl` has to be told to reach the cluster of `context`, once it was seen to answer and the tools are there."""
-    kubeconfig = kubeconfig_path()
-    known = contexts(kubeconfig)
-    if context not in known:
-        raise ClusterError(f"{kubeconfig} has no context {context!r}.", f"It has: {', '.join(known) or 'none'}.")
+def supported(version: str) -> bool:
+    """Whether a Kubernetes of `version` ("v1.36.3") is new enough for this Istio."""
+    minimum = VERSIONS["istio"]["minimum_kubernetes"]
+    return tuple(map(int, version.removeprefix("v").split(".")[:2])) >= tuple(map(int, minimum.split(".")))
+
+
+def _find(context: str) -> Lab:
+    kubeconfig.choose(context, kubeconfig.files())  # `connect` knows the embedded lab by name as well, whatever the environment says
+    return connect(context, quiet=True, istio=False)
+
+
+def _istiods(lab: Lab) -> list[str]:
+    """Every istiod of the cluster, of whatever revision, in words."""
+    found = lab.client.list(DEPLOYMENT, "*", {"app": "istiod"})
+    return [f"{each['metadata']['name']} in namespace {each['metadata']['namespace']}" for each in found]
+
+
+def _text(overlay: Path) -> str:
+    try:
+        return overlay.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{overlay} is not a text in UTF-8.", "Save it as one.") from error
+
+
+def _bring_tools(report: Report) -> None:
+    """Build kubectl, istioctl and Istio's manifests, unless they are there."""
     with lock.exclusive(lock.CACHE):
         store.clean()
         store.ensure([KUBERNETES, ISTIO, ISTIO_SOURCES], report)
         link_tools()
-    target = {"kubeconfig": kubeconfig, "context": context}
-    with report.step(f"look at the cluster of {context}"):
-        _require(target, context)
-    return target
-
-
-def _require(target: dict, context: str) -> None:
-    try:
-        version = json.loads(kubectl("version", "--output", "json", "--request-timeout", "10s", **target))["serverVersion"]["gitVersion"]
-    except ClusterError as error:
-        do = "Is the cluster running, and the kubeconfig of today? Create it again, or ask your cluster for a fresh kubeconfig."
-        raise ClusterError(f"The cluster of context {context!r} does not answer. {error.what}", do) from None
-    if not istio.supported(version.lstrip("v")):
-        minimum = VERSIONS["istio"]["minimum_kubernetes"]
-        what = f"The cluster runs Kubernetes {version}; Istio {VERSIONS['istio']['version']} needs {minimum} or later."
-        raise ClusterError(what, "Upgrade the cluster, or create a newer one.")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab_helpers.core.errors import HostError
 from lab_helpers.core import paths
+from lab_helpers.core.errors import HostError
 
 LAB = Path("/run/lock/meshlab.lock")  # the lab is one on a machine
 CACHE = paths.CACHE / "lock"  # the caches are one for a user

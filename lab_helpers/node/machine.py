@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError, NodeError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.core import paths
 from lab_helpers.node.build.binaries import KUBERNETES
 from lab_helpers.node.build.debian import NODE_ROOT
 

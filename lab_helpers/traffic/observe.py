@@ -6,8 +6,8 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pandas as pd
+from urllib3.exceptions import HTTPError
 
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.istio import gateway, proxies
@@ -126,11 +126,11 @@ def _through_gateway(lab, n: int, path: str, parallel: int, headers: dict[str, s
     def one(_) -> dict:
         start = time.perf_counter()
         try:
-            answer = lab.outside.get(address, headers=headers)
-        except httpx.HTTPError:
+            answer = gateway.fetch(address, headers)
+        except HTTPError:
             return {"status": 0, "latency_ms": 1000 * (time.perf_counter() - start), "pod": None}
-        pod = (_told_pod(answer.text) or gateway.served_by(answer.text)) if answer.status_code == 200 else None
-        return {"status": answer.status_code, "latency_ms": 1000 * (time.perf_counter() - start), "pod": pod}
+        pod = (_told_pod(answer.text) or gateway.served_by(answer.text)) if answer.status == 200 else None
+        return {"status": answer.status, "latency_ms": 1000 * (time.perf_counter() - start), "pod": pod}
 
     with ThreadPoolExecutor(parallel) as pool:
         return list(pool.map(one, range(n)))

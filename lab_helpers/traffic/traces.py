@@ -162,7 +162,7 @@ def switch(lab) -> str:
             named = [provider["name"] for part in spec.get("tracing") or [] for provider in part.get("providers") or []]
             if "selector" not in spec and named and named[0] in STORES:
                 return named[0]
-    return next((each for each in STORES if addons.find(lab, each) is not None), "zipkin")
+    return next((each for each in STORES if addons.find(lab.client, each, lab.addons_namespace) is not None), "zipkin")
 
 
 def _store(lab, store: str | None) -> str:

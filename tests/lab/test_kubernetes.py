@@ -9,11 +9,11 @@ import subprocess
 
 import pytest
 
-from lab_helpers.core.wait import wait_until
 from lab_helpers.core import paths
-from lab_helpers.node import pki
-from lab_helpers.node.lifecycle import MACHINE
+from lab_helpers.core.wait import wait_until
 from lab_helpers.node.build.store import PARTS
+from lab_helpers.node.kubernetes import pki
+from lab_helpers.node.machine import MACHINE
 from tests.live import ISTIOCTL, KUBECTL, kubectl, kubectl_json, meshlab, sh
 
 pytestmark = pytest.mark.lab

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab_helpers.node.lifecycle import MACHINE
+from lab_helpers.node.machine import MACHINE
 from tests.live import KUBECTL, kubectl, on_node, sh
 
 pytestmark = pytest.mark.lab

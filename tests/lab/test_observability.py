@@ -12,11 +12,12 @@ import time
 from collections import Counter
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlencode
 
-import httpx
 import pytest
 
 from lab_helpers.core.wait import wait_until
+from lab_helpers.istio.gateway import fetch
 from lab_helpers.lab import connect
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.install import addon_manifests
@@ -100,11 +101,11 @@ def answers(output: str) -> list[tuple[str, str]]:
 
 @cache
 def addresses() -> dict[str, str]:
-    return addons.addresses(connect(quiet=True))
+    return addons.addresses(connect(quiet=True).client)
 
 
 def query(promql: str) -> list[dict]:
-    answer = httpx.get(f"{addresses()['prometheus']}/api/v1/query", params={"query": promql}, trust_env=False).json()
+    answer = fetch(f"{addresses()['prometheus']}/api/v1/query?{urlencode({'query': promql})}").json()
     assert answer["status"] == "success", answer
     return answer["data"]["result"]
 
@@ -316,15 +317,15 @@ def pages(count: int = 3) -> dict[str, bool]:
     for _ in range(count):
         trace, span = secrets.token_hex(16), secrets.token_hex(8)
         headers = {"x-b3-traceid": trace, "x-b3-spanid": span, "x-b3-sampled": "1", "traceparent": f"00-{trace}-{span}-01"}
-        page = httpx.get(f"{connect(quiet=True).url}/productpage", headers=headers, trust_env=False)
-        assert page.status_code == 200
+        page = fetch(f"{connect(quiet=True).url}/productpage", headers)
+        assert page.status == 200
         found[trace] = 'star"' in page.text
     return found
 
 
 def zipkin(trace: str) -> list[tuple[str, str]]:
-    answer = httpx.get(f"{addresses()['zipkin']}/api/v2/trace/{trace}", trust_env=False)
-    spans = answer.json() if answer.status_code == 200 else []
+    answer = fetch(f"{addresses()['zipkin']}/api/v2/trace/{trace}")
+    spans = answer.json() if answer.status == 200 else []
     return sorted((span["kind"], span["localEndpoint"]["serviceName"].split(".")[0]) for span in spans)
 
 
@@ -344,8 +345,8 @@ def test_a_page_leaves_nine_spans_in_zipkin(capsys):
 
 
 def jaeger(trace: str) -> list[tuple[str, str]]:
-    answer = httpx.get(f"{addresses()['jaeger']}/jaeger/api/traces/{trace}", trust_env=False)
-    found = answer.json()["data"][0] if answer.status_code == 200 else {"spans": [], "processes": {}}
+    answer = fetch(f"{addresses()['jaeger']}/jaeger/api/traces/{trace}")
+    found = answer.json()["data"][0] if answer.status == 200 else {"spans": [], "processes": {}}
     names = {key: process["serviceName"].split(".")[0] for key, process in found["processes"].items()}
     kinds = [next(tag["value"] for tag in span["tags"] if tag["key"] == "span.kind") for span in found["spans"]]
     return sorted((kind.upper(), names[span["processID"]]) for kind, span in zip(kinds, found["spans"], strict=True))
@@ -386,8 +387,8 @@ def test_another_telemetry_sends_a_namespaces_traces_to_jaeger_and_back(tmp_path
 
 
 def test_the_pages_of_zipkin_are_open_to_the_host():
-    page = httpx.get(f"{addresses()['zipkin']}/zipkin/", trust_env=False)
-    assert page.status_code == 200 and "<title>Zipkin</title>" in page.text
+    page = fetch(f"{addresses()['zipkin']}/zipkin/")
+    assert page.status == 200 and "<title>Zipkin</title>" in page.text
 
 
 def test_status_names_the_addons():

@@ -10,8 +10,8 @@ import pytest
 from lab_helpers.chapters.c12_traffic_shifting import TrafficShifting
 from lab_helpers.core.wait import wait_until
 from lab_helpers.lab.connection import connect
-from lab_helpers.node import components
-from lab_helpers.node.lifecycle import MACHINE
+from lab_helpers.node.kubernetes import components
+from lab_helpers.node.machine import MACHINE
 from tests.live import meshlab
 
 pytestmark = pytest.mark.lab

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import pty
+import subprocess
 from pathlib import Path
 
-import httpx
 import pytest
+import yaml
 
 from lab_helpers.core import paths
-from tests.live import kubectl_json, meshlab
+from lab_helpers.istio import installation
+from lab_helpers.istio.gateway import fetch
+from lab_helpers.kube import mark
+from lab_helpers.lab import connect
+from lab_helpers.node.machine import MACHINE
+from tests.live import MESHLAB, kubectl, kubectl_json, meshlab, objects
 from tests.live_traces import difference, traces
 
 pytestmark = pytest.mark.lab
-AS_FOREIGN = {**os.environ, "KUBECONFIG": str(paths.KUBECONFIG)}
+# With the images of the lab the overlay has to be asked for: on stock Envoy nothing works without it.
+UP = ("up", "--context", "theirs", "--overlay", paths.OVERLAY)
 
 
 @pytest.fixture(scope="module")
@@ -31,37 +40,90 @@ def bare(nothing):
     meshlab("down")
 
 
-def test_another_cluster_gets_the_same_istio_and_bookinfo(bare):
-    """With the images of the lab the overlay has to be asked for: on stock Envoy nothing works without it."""
+@pytest.fixture
+def theirs(bare, tmp_path, monkeypatch):
+    """An environment whose kubeconfig does not let on that it is the embedded lab: its authority is in a file."""
+    config = yaml.safe_load(paths.KUBECONFIG.read_text())
+    cluster = config["clusters"][0]["cluster"]
+    (tmp_path / "ca.crt").write_bytes(base64.b64decode(cluster.pop("certificate-authority-data")))
+    cluster["certificate-authority"] = "ca.crt"
+    config["contexts"][0]["name"] = config["current-context"] = "theirs"
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, MACHINE.address)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    return dict(os.environ)
+
+
+def refused(*arguments, sentence: str, env: dict) -> str:
+    done = meshlab(*arguments, check=False, env=env, stdin="")
+    assert done.returncode == 1 and sentence in done.stderr and "→" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    return done.stderr
+
+
+def marked() -> bool:
+    return bool(kubectl("get", "configmap", mark.NAME, "--namespace", mark.NAMESPACE, "--ignore-not-found"))
+
+
+def test_a_cluster_is_asked_for_before_anything_is_changed_there(theirs):
+    before = objects()
+    said = refused(*UP, sentence="--yes", env=theirs)
+    assert f"context theirs at https://{MACHINE.address}:6443" in said and "Bookinfo" in said and "istio-system" in said
+    refused("addons", "prometheus", "--context", "theirs", sentence="is not marked as one for the course", env=theirs)
+    controller, terminal = pty.openpty()
+    with subprocess.Popen([MESHLAB, *UP], stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=theirs, text=True) as up:
+        os.write(controller, b"n\n")
+        said, _ = up.communicate(timeout=120)
+    os.close(controller)
+    os.close(terminal)
+    assert up.returncode == 1 and "Go on?" in said and "Aborted" in said, said
+    assert objects() == before and not marked()
+
+
+def test_another_cluster_gets_the_same_istio_and_bookinfo(theirs):
     assert {item["metadata"]["name"] for item in kubectl_json("get", "namespaces")["items"]}.isdisjoint({"istio-system"})
-    up = ("up", "--context", "meshlab", "--overlay", paths.OVERLAY)
-    done = meshlab(*up, env=AS_FOREIGN)
+    done = meshlab(*UP, "--yes", env=theirs)
     page = done.stdout.split("The lab is up: ")[1].split()[0]
-    assert httpx.get(page, trust_env=False).status_code == 200
+    assert fetch(page).status == 200
     pods = kubectl_json("get", "pods", "--namespace", "default")["items"]
     assert len(pods) == 6 and all(status["ready"] for pod in pods for status in pod["status"]["containerStatuses"])
-    again = meshlab(*up, env=AS_FOREIGN)
+    again = meshlab(*UP, env=theirs, stdin="")  # what carries the mark is not asked for
     assert "install Istio" not in again.stderr, "a second `up` installed again"
+
+
+def test_what_is_installed_there_later_has_the_same_overlay(theirs):
+    lab = connect("theirs", quiet=True)
+    option, file = lab.overlay.split()
+    assert option == "-f" and Path(file) != paths.OVERLAY and Path(file).read_text() == paths.OVERLAY.read_text()
+    assert installation.problems(lab) == [], "a checkpoint of 03 would install another Istio"
+
+
+def test_an_istio_of_somebody_else_is_left_alone_unless_it_is_taken_over(theirs):
+    kubectl("delete", "configmap", mark.NAME, "--namespace", mark.NAMESPACE)
+    before = objects()
+    assert "istiod in namespace istio-system" in refused(*UP, "--yes", sentence="has an Istio already", env=theirs)
+    refused(*UP, "--take-over", sentence="in place of the one that is there", env=theirs)
+    assert objects() == before and not marked()
+    done = meshlab(*UP, "--take-over", "--yes", env=theirs)
+    assert marked() and fetch(done.stdout.split("The lab is up: ")[1].split()[0]).status == 200
 
 
 @pytest.mark.parametrize(
     ("context", "kubeconfig", "sentence"),
     [
-        ("nobody", str(paths.KUBECONFIG), "has no context 'nobody'"),
-        ("meshlab", "/nonexistent", "There is no kubeconfig at"),
+        ("nobody", str(paths.KUBECONFIG), "No kubeconfig has a context 'nobody'"),
+        ("meshlab", "/nonexistent", "There is no kubeconfig: /nonexistent"),
         ("meshlab", __file__, "is not a kubeconfig"),
     ],
 )
 def test_a_wrong_cluster_gets_a_sentence(bare, context, kubeconfig, sentence):
-    done = meshlab("up", "--context", context, check=False, env={**os.environ, "KUBECONFIG": kubeconfig})
-    assert done.returncode == 1 and sentence in done.stderr and "→" in done.stderr and "Traceback" not in done.stderr
+    refused("up", "--context", context, "--yes", sentence=sentence, env={**os.environ, "KUBECONFIG": kubeconfig})
 
 
 def test_a_stale_kubeconfig_gets_a_sentence(bare, tmp_path):
     stale = tmp_path / "stale"
     stale.write_text(Path(paths.KUBECONFIG).read_text().replace(":6443", ":6444"))
-    done = meshlab("up", "--context", "meshlab", check=False, env={**os.environ, "KUBECONFIG": str(stale)})
-    assert done.returncode == 1 and "does not answer" in done.stderr and "Traceback" not in done.stderr
+    refused("up", "--context", "meshlab", "--yes", sentence="does not answer", env={**os.environ, "KUBECONFIG": str(stale)})
 
 
 def test_down_leaves_nothing(nothing, bare):

@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from lab_helpers.course import site
 from lab_helpers.core.errors import LabError
+from lab_helpers.course import site
 
 
 @pytest.fixture

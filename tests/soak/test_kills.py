@@ -7,15 +7,16 @@ import os
 import signal
 import subprocess
 
-import httpx
 import psutil
 import pytest
 
-from lab_helpers.core.wait import wait_until
-from lab_helpers.node import components, machine
 from lab_helpers.core import paths
-from lab_helpers.node.lifecycle import MACHINE
+from lab_helpers.core.wait import wait_until
+from lab_helpers.istio.gateway import fetch
+from lab_helpers.node import machine
 from lab_helpers.node.build.store import PARTS, UNFINISHED
+from lab_helpers.node.kubernetes import components
+from lab_helpers.node.machine import MACHINE
 from tests.live import KUBECTL, MESHLAB, kubectl, meshlab, sh
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 def answers() -> bool:
     url = json.loads(meshlab("status", "--json", check=False).stdout)["url"]
-    return httpx.get(url, trust_env=False, timeout=10).status_code == 200
+    return fetch(url, timeout=10).status == 200
 
 
 def istiod_exists() -> bool:

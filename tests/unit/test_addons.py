@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from lab_helpers.cli import main
 from lab_helpers.core.errors import ClusterError
-from lab_helpers.node.install import addon_manifests as addons, istio
 from lab_helpers.node import machine
+from lab_helpers.node.install import addon_manifests
 
-RULES = yaml.safe_load((addons.OVERLAY / "prometheus.yaml").read_text())["metric_relabel_configs"]
+RULES = yaml.safe_load((addon_manifests.OVERLAY / "prometheus.yaml").read_text())["metric_relabel_configs"]
 TABLE = (Path(__file__).parents[2] / "book" / "metrics.md").read_text()
 
 
@@ -103,7 +103,7 @@ def test_other_metrics_stay_as_they_are_whatever_labels_they_have(name):
 
 def formats() -> dict[str, set[str]]:
     """How the one tag of each statistic is written that a stats access logger in the overlay counts."""
-    [document] = yaml.safe_load_all((addons.OVERLAY / "metrics.yaml").read_text())
+    [document] = yaml.safe_load_all((addon_manifests.OVERLAY / "metrics.yaml").read_text())
     loggers = [
         logger["typed_config"]
         for patch in document["spec"]["configPatches"]
@@ -130,7 +130,7 @@ def test_every_metric_of_the_books_table_is_written_with_every_label():
 def test_prometheus_scrapes_proxies_by_the_overlay_and_all_else_as_published():
     jobs = [{"job_name": name, "scheme": "https"} for name in ("kubernetes-api-servers", "kubernetes-nodes-cadvisor", "kubernetes-pods")]
     config_map = {"data": {"prometheus.yml": yaml.safe_dump({"global": {"scrape_interval": "15s"}, "scrape_configs": jobs})}}
-    addons._scrape(config_map)
+    addon_manifests._scrape(config_map)
     found = yaml.safe_load(config_map["data"]["prometheus.yml"])
     assert found["global"] == {"scrape_interval": "15s"}
     cadvisor, pods = found["scrape_configs"]
@@ -138,43 +138,70 @@ def test_prometheus_scrapes_proxies_by_the_overlay_and_all_else_as_published():
 
 
 class Cluster:
-    """A kubectl that cannot pull images: what it was asked to delete is kept."""
+    """A cluster that cannot pull images and has one of the objects already: what it was asked to delete is kept."""
 
     def __init__(self):
+        self.there = {("ConfigMap", "kept"): {"kind": "ConfigMap", "metadata": {"name": "kept", "uid": "1"}}}
         self.deleted = []
 
-    def __call__(self, verb, *arguments, stdin="", **target):
-        if verb == "get" and "--filename" in arguments:
-            return json.dumps({"kind": "ConfigMap", "metadata": {"name": "kept"}})
-        if verb == "get" and "pods" in arguments:
-            state = {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}
-            container = {"image": "docker.io/some/kiali:v2", "state": state}
-            return json.dumps({"items": [{"metadata": {"name": "kiali-1"}, "status": {"containerStatuses": [container]}}]})
-        if verb == "delete":
-            self.deleted += [(each["kind"], each["metadata"]["name"]) for each in yaml.safe_load_all(stdin)]
-        return ""
+    def get(self, kind, name, namespace=None):
+        return self.there.get((kind.kind, name))
+
+    def apply(self, document, dry_run=False):
+        applied = {**document, "metadata": {**document["metadata"], "uid": "2"}}
+        return self.there.setdefault((document["kind"], document["metadata"]["name"]), applied)
+
+    def list(self, kind, namespace=None, labels=None):
+        assert labels == {"app": "kiali"}
+        state = {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}
+        container = {"image": "docker.io/some/kiali:v2", "state": state}
+        pod = {"metadata": {"name": "kiali-1"}, "status": {"containerStatuses": [container]}}
+        return [pod] if ("Deployment", "kiali") in self.there else []
+
+    def delete(self, kind, name, *arguments, **more):
+        self.deleted.append((kind.kind, name))
+        return self.there.pop((kind.kind, name), None) is not None
 
 
 def test_an_image_that_cannot_be_pulled_ends_it_and_what_was_there_before_stays(monkeypatch):
-    documents = [{"kind": kind, "metadata": {"name": name}} for kind, name in (("ConfigMap", "kept"), ("Deployment", "kiali"))]
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "kiali"}}
+    deployment["spec"] = {"selector": {"matchLabels": {"app": "kiali"}}}
+    documents = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}}, deployment]
     cluster = Cluster()
-    monkeypatch.setattr(addons, "kubectl", cluster)
-    monkeypatch.setattr(addons, "manifest", lambda name: documents)
+    monkeypatch.setattr(addon_manifests, "manifest", lambda name: documents)
     with pytest.raises(ClusterError, match="Kiali cannot run on this cluster: the image docker.io/some/kiali:v2 cannot be pulled"):
-        addons.install("kiali")
+        addon_manifests.install(cluster, "kiali")
     assert cluster.deleted == [("Deployment", "kiali")]
 
 
-def test_an_overlay_that_has_changed_is_installed_anew(monkeypatch, tmp_path):
-    overlay = tmp_path / "istio.yaml"
-    overlay.write_text("a: 1")
-    mark = istio._mark([overlay])
-    there = {"items": [{"metadata": {"name": name}} for name in istio.DEPLOYMENTS]}
-    answers = {"namespace": {"metadata": {"annotations": {istio.MARK: mark}}}, "deployments": there}
-    monkeypatch.setattr(istio, "kubectl", lambda verb, what, *arguments, **target: json.dumps(answers[what]))
-    assert istio.installed([overlay]) and istio.installed()
-    overlay.write_text("a: 2")
-    assert not istio.installed([overlay]) and istio.installed()
+def test_of_a_service_that_jaeger_and_zipkin_both_have_only_zipkins_is_applied(monkeypatch):
+    def manifest(name):
+        return [
+            {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "tracing"}, "spec": {"selector": {"app": name}}},
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{name}-dashboards"}},
+        ]
+
+    applied = []
+    monkeypatch.setattr(addon_manifests, "manifest", manifest)
+    monkeypatch.setattr(addon_manifests, "put", lambda client, documents: applied.extend(documents))
+    addon_manifests.start(None)
+    services = {each["metadata"]["name"]: each["spec"]["selector"] for each in applied if each["kind"] == "Service"}
+    assert services["tracing"] == {"app": "zipkin"} and len(services) == sum(each["kind"] == "Service" for each in applied)
+    assert "grafana-dashboards" in [each["metadata"]["name"] for each in applied]
+
+
+def test_the_pages_of_the_addons_are_on_the_nodes_address():
+    def listed(kind, namespace=None):
+        node = {"status": {"addresses": [{"type": "Hostname", "address": "n"}, {"type": "InternalIP", "address": "192.0.2.7"}]}}
+        ports = {"prometheus": 9090, "zipkin-ui": 9411, "jaeger-ui": 16686}
+        services = [
+            {"metadata": {"name": name}, "spec": {"ports": [{"port": port, "nodePort": 30000 + port % 100}]}, "status": {}}
+            for name, port in ports.items()
+        ]
+        return [node] if kind.kind == "Node" else services
+
+    found = addon_manifests.addresses(SimpleNamespace(list=listed))
+    assert found == {"jaeger": "http://192.0.2.7:30086", "zipkin": "http://192.0.2.7:30011"}
 
 
 @pytest.mark.parametrize(

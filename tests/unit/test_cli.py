@@ -1,12 +1,17 @@
 """The command line: wrong calls get one sentence and exit code 1 or 2, never a traceback."""
 
+import io
+from pathlib import Path
+
+import click
 import pytest
 from click.testing import CliRunner
 
+from lab_helpers import cli
 from lab_helpers.cli import main
-from lab_helpers.node import elsewhere
-from lab_helpers.node.install import istio
 from lab_helpers.core import paths
+from lab_helpers.core.errors import ClusterError
+from lab_helpers.course import new_chapter, run
 
 
 @pytest.mark.parametrize(
@@ -14,9 +19,12 @@ from lab_helpers.core import paths
     [
         (["up", "--context", "x", "--only", "kubernetes"], "--context names another cluster"),
         (["up", "--overlay", __file__], "--overlay goes with --context"),
+        (["up", "--yes"], "--yes goes with --context"),
+        (["up", "--take-over"], "--take-over goes with --context"),
         (["up", "--only", "everything"], "'everything' is not one of"),
         (["run", "99_nothing"], "There is no chapter '99_nothing'"),
         (["logs", "nobody"], "There is no log of 'nobody'"),
+        (["new-chapter", "nine"], "nine"),
     ],
 )
 def test_a_wrong_call_gets_a_sentence(arguments, sentence):
@@ -30,8 +38,43 @@ def test_no_kubeconfig_without_a_lab(monkeypatch, tmp_path):
     assert done.exit_code == 1 and "meshlab up" in done.output
 
 
-def test_a_cluster_too_old_for_this_istio(monkeypatch):
-    assert istio.supported("1.36.3") and istio.supported("1.31.0") and not istio.supported("1.30.9")
-    monkeypatch.setattr(elsewhere, "kubectl", lambda *a, **k: '{"serverVersion": {"gitVersion": "v1.29.1"}}')
-    with pytest.raises(elsewhere.ClusterError, match="runs Kubernetes v1.29.1; Istio .* needs 1.31 or later"):
-        elsewhere._require({}, "talos")
+@pytest.mark.parametrize(("given", "context"), [([], None), (["--context", "kind"], "kind")])
+def test_chapters_run_on_the_embedded_lab_unless_a_context_is_named(monkeypatch, given, context):
+    asked = []
+    monkeypatch.setenv("KUBECONFIG", "/somebody/else")
+    monkeypatch.setattr(run, "run_chapter", lambda stem, context: asked.append((stem, context)) or (paths.ROOT / "a.ipynb", 1.0))
+    monkeypatch.setattr(run, "run_course", lambda report, context: asked.append(context) or report.took.update({SITE: 1}) or {})
+    for arguments in (["run", "04_bookinfo"], ["course"]):
+        done = CliRunner().invoke(main, [*arguments, *given], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    assert asked == [("04_bookinfo", context), context]
+
+
+SITE = "the site from that run"
+
+
+def test_the_files_of_a_new_chapter_are_named_as_seen_from_the_clone(monkeypatch):
+    monkeypatch.setattr(new_chapter, "make", lambda stem: [paths.ROOT / "notebooks" / f"{stem}.ipynb", paths.ROOT / "_toc.yml"])
+    done = CliRunner().invoke(main, ["new-chapter", "09_more"], catch_exceptions=False)
+    assert done.output.splitlines() == [str(Path("notebooks", "09_more.ipynb")), "_toc.yml"]
+
+
+class Terminal(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_only_somebody_at_a_terminal_agrees_to_a_plan(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    with pytest.raises(ClusterError, match="(?s)Istio is installed.*nothing was changed") as caught:
+        cli.agree("Istio is installed.")
+    assert "--yes" in caught.value.do
+    cli.agree("")  # nothing to agree to
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    with pytest.raises(click.Abort):
+        cli.agree("Istio is installed.")
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    cli.agree("Istio is installed.")
+    assert "Istio is installed." in capsys.readouterr().out

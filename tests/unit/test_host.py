@@ -99,7 +99,7 @@ def test_doctor_is_the_same_table_as_json(monkeypatch):
     from lab_helpers import cli
 
     checks = [host.Check("memory", "1 GiB free", "4 GiB free", False, "Close something.")]
-    monkeypatch.setattr("lab_helpers.embedded.lab.doctor", lambda: checks)
+    monkeypatch.setattr("lab_helpers.node.status.doctor", lambda: checks)
     as_json = CliRunner().invoke(cli.main, ["doctor", "--json"])
     assert json.loads(as_json.stdout) == [
         {"check": "memory", "found": "1 GiB free", "needed": "4 GiB free", "well": False, "do": "Close something."}

@@ -71,10 +71,10 @@ def test_a_kept_connection_that_broke_is_opened_anew(monkeypatch):
 
     def ask(number, *_):
         if number in broken:
-            raise ConnectionResetError("broken pipe")
+            raise MeshError("broken pipe")
         return 200, b"answer"
 
-    monkeypatch.setattr(channels, "_connection", connection)
+    monkeypatch.setattr(channels, "_forwarded", connection)
     monkeypatch.setattr(channels, "_ask", ask)
     question = (SimpleNamespace(context=SimpleNamespace(name="c")), "ns", "pod", 1, "/")
     with channels.kept():

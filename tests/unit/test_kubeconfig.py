@@ -239,7 +239,10 @@ def api():
             answers = {
                 "/version": {"gitVersion": "v1.36.3"},
                 "/apis": {"kind": "APIGroupList", "groups": []},
-                "/api/v1": {"kind": "APIResourceList", "resources": [{"name": "pods", "kind": "Pod", "namespaced": True, "verbs": ["list"]}]},
+                "/api/v1": {
+                    "kind": "APIResourceList",
+                    "resources": [{"name": "pods", "kind": "Pod", "namespaced": True, "verbs": ["list"]}],
+                },
                 "/api/v1/namespaces/default/pods": {"metadata": {}, "items": []},
             }
             body = json.dumps(answers[self.path.partition("?")[0]] if token in accepted else {"message": "who are you?"}).encode()

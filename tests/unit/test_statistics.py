@@ -5,7 +5,17 @@ import pytest
 from scipy import stats
 
 from lab_helpers.core.errors import LabError
-from lab_helpers.core.statistics import ALPHA, failure_rate, goodness_of_fit, power, quantile_interval, rate_interval, required_n, validate_weights, within_points
+from lab_helpers.core.statistics import (
+    ALPHA,
+    failure_rate,
+    goodness_of_fit,
+    power,
+    quantile_interval,
+    rate_interval,
+    required_n,
+    validate_weights,
+    within_points,
+)
 
 THIRDS = {"v1": 1, "v2": 1, "v3": 1}
 

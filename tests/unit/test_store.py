@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from lab_helpers.core import paths
 from lab_helpers.core.errors import BuildError
 from lab_helpers.node.build import contained, store, toolchain
-from lab_helpers.core import paths
 from lab_helpers.node.build.store import Part
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import yaml
 
 from lab_helpers.core.errors import ClusterError
-from lab_helpers.core.wait import wait_until
+from lab_helpers.core.wait import wait_until, wait_until_none
+from lab_helpers.kube import rollout
+from lab_helpers.kube.apply import put, take
+from lab_helpers.kube.client import Client
+from lab_helpers.kube.kinds import DEPLOYMENT, POD
 from lab_helpers.node.build.binaries import ISTIO_SOURCES
-from lab_helpers.node.cluster import kubectl, wait_available
 
 NAMESPACE = "istio-system"
 OVERLAY = Path(__file__).parent / "overlay"
-# Of samples/addons in Istio's module. Zipkin after Jaeger: both have Services called tracing and zipkin, and these are Zipkin's.
+# Of samples/addons in Istio's module. Zipkin after Jaeger: both have Services called tracing and zipkin, and the last one counts.
 MANIFESTS = {
     "prometheus": "prometheus.yaml",
     "jaeger": "jaeger.yaml",
@@ -25,6 +27,7 @@ MANIFESTS = {
 }
 # Those that the embedded lab has images for.
 OURS = ("prometheus", "jaeger", "zipkin")
+REFUSED = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 
 
 def manifest(name: str) -> list[dict]:
@@ -32,46 +35,34 @@ def manifest(name: str) -> list[dict]:
     return _read(ISTIO_SOURCES.path / "samples/addons" / MANIFESTS[name])
 
 
-def configure() -> None:
+def configure(client: Client) -> None:
     """Tell every proxy what to count and to trace; before the applications, so that their proxies start with it."""
-    _apply([*_read(OVERLAY / "metrics.yaml"), *_read(OVERLAY / "traces.yaml")])
+    put(client, [*_read(OVERLAY / "metrics.yaml"), *_read(OVERLAY / "traces.yaml")])
 
 
-def start() -> None:
+def start(client: Client) -> None:
     """Create or update the embedded lab's add-ons; `wait` waits for them."""
     # Grafana itself cannot be had. The dashboards that its manifest brings can, and notebooks draw them.
     dashboards = [each for each in manifest("grafana") if each["metadata"]["name"].endswith("-dashboards")]
-    _apply([*(_adapted(each) for name in OURS for each in manifest(name)), *dashboards, *_read(OVERLAY / "addons.yaml")])
+    documents = [*(_adapted(each) for name in OURS for each in manifest(name)), *dashboards, *_read(OVERLAY / "addons.yaml")]
+    put(client, list({(each["kind"], each["metadata"]["name"]): each for each in documents}.values()))
 
 
-def wait() -> None:
+def wait(client: Client) -> None:
     """Wait until the embedded lab's add-ons are available."""
-    wait_available(NAMESPACE, OURS)
+    rollout.complete(client, OURS, NAMESPACE, error=ClusterError)
 
 
-def addresses() -> dict[str, str]:
-    """Where each of the embedded lab's add-ons can be reached from this machine: name → URL."""
-    services = json.loads(kubectl("get", "services", "--namespace", NAMESPACE, "--output", "json"))["items"]
-    ports = {each["metadata"]["name"]: each["spec"]["ports"][0].get("nodePort") for each in services}
-    node = json.loads(kubectl("get", "nodes", "--output", "json"))["items"][0]["status"]["addresses"]
-    host = next(each["address"] for each in node if each["type"] == "InternalIP")
-    return {name: f"http://{host}:{ports[f'{name}-ui']}" for name in OURS if f"{name}-ui" in ports}
-
-
-REFUSED = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-
-
-def install(name: str, seconds: float = 300, **target) -> None:
+def install(client: Client, name: str, seconds: float = 300) -> None:
     """Install one of Istio's add-ons as it is published, and wait until it is available.
 
     Parameters
     ----------
+    client : Client
     name : str
         One of `MANIFESTS`.
     seconds : float
         How long to wait: images may have to be pulled.
-    **target
-        ``kubeconfig`` and ``context``, as for `kubectl`.
 
     Raises
     ------
@@ -79,52 +70,41 @@ def install(name: str, seconds: float = 300, **target) -> None:
         When an image cannot be pulled, with the kubelet's reason; what this call created is deleted again.
     """
     documents = manifest(name)
-    given = yaml.safe_dump_all(documents)
-    listed = kubectl("get", "--filename", "-", "--ignore-not-found", "--output", "json", stdin=given, **target)
-    before = {(each["kind"], each["metadata"]["name"]) for each in _items(listed)}
-    _apply(documents, **target)
+    selector = next(each for each in documents if each["kind"] == "Deployment")["spec"]["selector"]["matchLabels"]
+    done = put(client, documents)
 
     def available() -> bool:
-        if refusal := _refusal(name, **target):
+        pods = client.list(POD, NAMESPACE, selector)
+        if refusal := _refusal(pods):
             raise ClusterError(
                 f"{name.capitalize()} cannot run on this cluster: {refusal}",
                 "It runs on a cluster that can pull images. The book's page on clusters says how to take yours.",
             )
-        found = json.loads(kubectl("get", "deployment", name, "--namespace", NAMESPACE, "--output", "json", **target))
-        status, wanted = found.get("status", {}), found["spec"].get("replicas", 1)
-        return status.get("observedGeneration") == found["metadata"]["generation"] and status.get("availableReplicas", 0) >= wanted
+        deployment = client.get(DEPLOYMENT, name, NAMESPACE)
+        return deployment is not None and rollout.done(deployment, pods)
 
     try:
         wait_until(available, f"{name} to be available", seconds, every=0.5, error=ClusterError)
     except ClusterError:
-        created = [each for each in documents if (each["kind"], each["metadata"]["name"]) not in before]
-        kubectl("delete", "--cascade=foreground", "--filename", "-", "--ignore-not-found", stdin=yaml.safe_dump_all(created), **target)
+        created = [new for change, new in done if change.action == "created"]
+        take(client, created)
+        if any(each["kind"] == "Deployment" for each in created):
+            left = lambda: [pod["metadata"]["name"] for pod in client.list(POD, NAMESPACE, selector)]  # noqa: E731
+            wait_until_none(left, f"{name}'s pods to end", f"See kubectl get pods -n {NAMESPACE}.", 60, 0.1)
         raise
 
 
-def _refusal(name: str, **target) -> str:
-    """Why an image of the add-on's pods cannot be had; empty as long as nothing says so."""
-    pods = json.loads(kubectl("get", "pods", "--namespace", NAMESPACE, "--output", "json", **target))["items"]
-    for pod in pods:
-        for container in pod["status"].get("containerStatuses", []) if pod["metadata"]["name"].startswith(f"{name}-") else []:
-            waiting = container["state"].get("waiting", {})
-            if waiting.get("reason") in REFUSED:
-                return f"the image {container['image']} cannot be pulled ({waiting['reason']}: {waiting.get('message', '')[-300:]})"
+def _refusal(pods: list[dict]) -> str:
+    """Why an image of these pods cannot be had; empty as long as nothing says so."""
+    for container in (each for pod in pods for each in pod["status"].get("containerStatuses") or []):
+        waiting = container["state"].get("waiting") or {}
+        if waiting.get("reason") in REFUSED:
+            return f"the image {container['image']} cannot be pulled ({waiting['reason']}: {waiting.get('message', '')[-300:]})"
     return ""
-
-
-def _apply(documents: list[dict], **target) -> None:
-    how = ("--server-side", "--force-conflicts", "--field-manager", "meshlab")
-    kubectl("apply", *how, "--filename", "-", stdin=yaml.safe_dump_all(documents), **target)
 
 
 def _read(file: Path) -> list[dict]:
     return [document for document in yaml.safe_load_all(file.read_text()) if document]
-
-
-def _items(listed: str) -> list[dict]:
-    found = json.loads(listed) if listed.strip() else {}
-    return found.get("items", [found] if found else [])
 
 
 def _adapted(document: dict) -> dict:

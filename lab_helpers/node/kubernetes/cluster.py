@@ -17,8 +17,8 @@ from lab_helpers.kube.apply import put
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import NAMESPACE, NODE
 from lab_helpers.lab import Lab, connect
-from lab_helpers.node import pki
 from lab_helpers.node.build.images import IMAGE_STORE, LAYOUT
+from lab_helpers.node.kubernetes import pki
 from lab_helpers.node.machine import Machine, inside
 
 MANIFESTS = Path(__file__).parent / "manifests"

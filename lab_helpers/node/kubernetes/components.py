@@ -12,8 +12,8 @@ import psutil
 from lab_helpers.core.errors import NodeError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.node import machine as node
-from lab_helpers.node import pki
 from lab_helpers.node.build.contained import Say
+from lab_helpers.node.kubernetes import pki
 from lab_helpers.node.machine import Machine
 
 BINARIES = "/opt/lab/bin"

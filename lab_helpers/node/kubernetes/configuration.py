@@ -6,8 +6,8 @@ import json
 
 import yaml
 
-from lab_helpers.node import pki
 from lab_helpers.node.build.images import PAUSE_IMAGE
+from lab_helpers.node.kubernetes import pki
 from lab_helpers.node.machine import CGROUP, Machine
 
 CONTAINERD = """

@@ -1,0 +1,147 @@
+"""How `up` meets a cluster that is starting, broken or well: the cluster is played by functions."""
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import pytest
+
+from lab_helpers.core.errors import ClusterError, MeshError, NodeError, TrafficError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.kube import objects
+from lab_helpers.kube.client import Client
+from lab_helpers.kube.kubeconfig import Context
+from lab_helpers.node.install import mesh
+from lab_helpers.node.kubernetes import cluster
+
+
+class Steps:
+    """A report that keeps the names of the steps."""
+
+    def __init__(self):
+        self.names = []
+
+    @contextmanager
+    def step(self, name):
+        self.names.append(name)
+        yield lambda line: None
+
+
+@pytest.fixture
+def istio(monkeypatch):
+    """A function that makes an Istio with these Deployments, problems as they are told one look after the other, and rollouts that end."""
+
+    def make(there=mesh.DEPLOYMENTS, problems=((),), rolls_out=True) -> SimpleNamespace:
+        looks, done = iter(problems), []
+
+        def complete(client, names, namespace, seconds=180, error=MeshError):
+            if not rolls_out and "ensured" not in done:
+                raise error("istiod waits")
+
+        monkeypatch.setattr(mesh.installation, "problems", lambda lab: list(next(looks)))
+        monkeypatch.setattr(mesh.installation, "ensure", lambda lab: done.append("ensured"))
+        monkeypatch.setattr(mesh.rollout, "complete", complete)
+        listed = [{"metadata": {"name": name}} for name in there]
+        return SimpleNamespace(client=SimpleNamespace(list=lambda kind, namespace: listed), done=done)
+
+    return make
+
+
+INSTALL, READY = "install Istio (demo profile)", "Istio's control plane and gateways"
+
+
+@pytest.mark.parametrize(
+    ("how", "steps"),
+    [
+        ({"problems": [()]}, [READY]),
+        ({"there": (), "problems": [["there is no Deployment istiod"]]}, [INSTALL, READY]),
+        ({"there": ("istiod",), "problems": [["there is no Deployment istio-ingressgateway"]]}, [INSTALL, READY]),
+        ({"problems": [["Deployment istiod is not available"], ()]}, [READY]),
+        ({"problems": [["it was installed with other settings"]] * 2}, [INSTALL, READY]),
+        ({"problems": [["Deployment istiod is not available"]], "rolls_out": False}, [INSTALL, READY]),
+    ],
+    ids=["well", "none", "half of it", "only starting", "another", "broken"],
+)
+def test_istio_is_installed_only_where_waiting_does_not_do(istio, how, steps):
+    lab, report = istio(**how), Steps()
+    mesh.install_istio(report, lab)
+    assert report.names == steps and lab.done == ["ensured"] * steps.count(INSTALL)
+
+
+def test_the_page_is_waited_for_and_what_was_seen_instead_is_told():
+    answers = iter(["silence", 503, 200])
+
+    def page():
+        answer = next(answers, 503)
+        if answer == "silence":
+            raise TrafficError("nothing answered")
+        return SimpleNamespace(status=answer, url="http://192.0.2.7:30080/productpage")
+
+    assert mesh.wait_page(SimpleNamespace(page=page), seconds=5) == "http://192.0.2.7:30080/productpage"
+    with pytest.raises(MeshError, match="a 200 from Bookinfo's page: HTTP 503 from http://192.0.2.7"):
+        mesh.wait_page(SimpleNamespace(page=page), seconds=0)
+
+
+def test_an_api_server_that_starts_is_waited_for_with_its_namespaces(monkeypatch):
+    namespaces, tries = set(), []
+
+    def connect(**how):
+        tries.append(how)
+        if len(tries) == 1:
+            raise ClusterError("does not answer")
+        namespaces.add(cluster.EVERYWHERE[len(tries) - 2])
+        return SimpleNamespace(client=SimpleNamespace(get=lambda kind, name: name if name in namespaces else None))
+
+    monkeypatch.setattr(cluster, "connect", connect)
+    assert cluster.reach() and len(tries) == 1 + len(cluster.EVERYWHERE)
+
+
+def test_an_api_server_that_never_answers_is_named(monkeypatch):
+    def connect(**how):
+        raise ClusterError("The cluster does not answer.")
+
+    monkeypatch.setattr(cluster, "connect", connect)
+    monkeypatch.setattr(cluster, "wait_until", lambda probe, what, seconds, *more: wait_until(probe, what, 0, *more))
+    with pytest.raises(NodeError, match="(?s)the API server to answer: The cluster does not answer..*meshlab logs kube-apiserver"):
+        cluster.reach()
+
+
+def test_what_is_applied_goes_out_as_kubectl_writes_it():
+    """Istio's dashboards have signs beyond 16 bits; escaped as two halves, as JSON may have them, the API server does not read them."""
+    sent = []
+    config_maps = {"name": "configmaps", "kind": "ConfigMap", "namespaced": True, "verbs": ["patch"]}
+    answers = {
+        "/version": {"gitVersion": "v1.36.3"},
+        "/apis": {"kind": "APIGroupList", "groups": []},
+        "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [config_maps]},
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            self.answer(json.dumps(answers[self.path]).encode())
+
+        def do_PATCH(self):  # noqa: N802
+            sent.append((self.path, self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"]))))
+            self.answer(sent[-1][2])
+
+        def answer(self, body: bytes):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = Client(Context("c", {"server": f"http://127.0.0.1:{server.server_port}"}, {}, ""))
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "b"}, "data": {"sign": "\U0001f600 ü"}}
+    assert objects.write(client, document, dry_run=True) == document
+    server.shutdown()
+    server.server_close()
+    [(path, form, body)] = sent
+    assert path == "/api/v1/namespaces/b/configmaps/a?dryRun=All&fieldManager=meshlab&force=true"
+    assert form == "application/apply-patch+yaml" and json.loads(body) == document and "\U0001f600 ü".encode() in body

@@ -1,0 +1,149 @@
+"""`meshlab status` with an API server that is gone, that stalls, and that answers: each within a bounded time."""
+
+import json
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import yaml
+
+from lab_helpers.core import paths
+from lab_helpers.node import status
+from lab_helpers.node.kubernetes import components
+
+
+@pytest.fixture(autouse=True)
+def node(monkeypatch):
+    """A node whose components are all well."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")  # so that it is as before, after the test
+    names = [each.name for each in components.components(status.MACHINE)]
+    monkeypatch.setattr(status.machine, "init_pid", lambda machine: 1)
+    monkeypatch.setattr(status.machine, "memory_mib", lambda machine: 1000.0)
+    monkeypatch.setattr(status.components, "running", lambda machine: dict.fromkeys(names, 2))
+    monkeypatch.setattr(status.components, "healthy", lambda machine, component: True)
+    return names
+
+
+@pytest.fixture
+def api(monkeypatch, tmp_path):
+    """A function that has the lab's kubeconfig name the API server at a port of this machine."""
+
+    def at(port: int) -> None:
+        document = {
+            "current-context": "meshlab",
+            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+            "users": [{"name": "u", "user": {}}],
+            "contexts": [{"name": "meshlab", "context": {"cluster": "c", "user": "u"}}],
+        }
+        (tmp_path / "meshlab").write_text(yaml.safe_dump(document))
+        monkeypatch.setattr(paths, "KUBECONFIG", tmp_path / "meshlab")
+
+    return at
+
+
+def test_a_node_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(status.machine, "init_pid", lambda machine: None)
+    found = status.status()
+    assert not found["running"] and not found["well"] and "meshlab up" in found["problems"][0]
+
+
+@pytest.mark.parametrize("name", ["kubelet", "kube-apiserver"])
+def test_what_is_not_well_is_named_and_a_dead_api_server_is_not_asked(monkeypatch, node, name):
+    monkeypatch.setattr(status.components, "running", lambda machine: dict.fromkeys(set(node) - {name}, 2))
+    monkeypatch.setattr(status, "_cluster", lambda: {"workloads": {}} if name == "kubelet" else pytest.fail("was asked"))
+    found = status.status()
+    assert found["components"][name] == "not running" and found["problems"] == [f"{name} is not running: `meshlab up` repairs it."]
+    assert list(found["components"]) == node and found["running"] and not found["well"]
+
+
+def test_an_api_server_that_is_gone_gets_a_sentence(api):
+    with socket.socket() as held:  # bound and not listening: connections are refused
+        held.bind(("127.0.0.1", 0))
+        api(held.getsockname()[1])
+        found = status.status()
+    assert not found["well"] and "did not answer" in found["problems"][0] and found["workloads"] == {} and found["url"] is None
+
+
+def test_an_api_server_that_stalls_is_not_waited_for(api, monkeypatch):
+    monkeypatch.setattr(status, "PATIENCE", 0.1)
+    with socket.socket() as stalled:
+        stalled.bind(("127.0.0.1", 0))
+        stalled.listen()
+        api(stalled.getsockname()[1])
+        began = time.monotonic()
+        found = status.status()
+    assert time.monotonic() - began < 5
+    assert not found["well"] and "did not answer" in found["problems"][0]
+
+
+GATEWAY = {"name": "istio-ingressgateway", "namespace": "istio-system"}
+DEPLOYMENTS = [
+    {"metadata": GATEWAY, "spec": {"replicas": 1}, "status": {"availableReplicas": 1}},
+    {"metadata": {"name": "istiod", "namespace": "istio-system"}, "spec": {}, "status": {}},
+]
+SERVICES = [
+    {"metadata": GATEWAY, "spec": {"ports": [{"name": "http2", "port": 80, "nodePort": 30080}]}, "status": {}},
+    {"metadata": {"name": "zipkin-ui"}, "spec": {"ports": [{"port": 9411, "nodePort": 30411}]}, "status": {}},
+]
+NODES = [{"status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.7"}]}}]
+
+
+def resources(version: str, *kinds: tuple[str, str, bool]) -> dict:
+    listed = [{"name": name, "kind": kind, "namespaced": namespaced, "verbs": ["get", "list"]} for name, kind, namespaced in kinds]
+    return {"kind": "APIResourceList", "groupVersion": version, "resources": listed}
+
+
+def answers(services: list[dict]) -> dict[str, dict]:
+    apps = {"groupVersion": "apps/v1", "version": "v1"}
+    return {
+        "/version": {"gitVersion": "v1.36.3"},
+        "/apis": {"kind": "APIGroupList", "groups": [{"name": "apps", "versions": [apps], "preferredVersion": apps}]},
+        "/api/v1": resources("v1", ("services", "Service", True), ("nodes", "Node", False)),
+        "/apis/apps/v1": resources("apps/v1", ("deployments", "Deployment", True)),
+        "/apis/apps/v1/deployments": {"metadata": {}, "items": DEPLOYMENTS},
+        "/api/v1/namespaces/istio-system/services": {"metadata": {}, "items": services},
+        "/api/v1/nodes": {"metadata": {}, "items": NODES},
+        **{f"/api/v1/namespaces/istio-system/services/{each['metadata']['name']}": each for each in services},
+    }
+
+
+@contextmanager
+def serving(known: dict[str, dict]):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            found = known.get(self.path.partition("?")[0])
+            body = json.dumps(found or {"kind": "Status", "message": "not found", "code": 404}).encode()
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_workloads_and_addresses_are_told(api):
+    with serving(answers(SERVICES)) as port:
+        api(port)
+        found = status.status()
+    assert found["url"] == "http://192.0.2.7:30080/productpage" and found["addons"] == {"zipkin": "http://192.0.2.7:30411"}
+    assert found["workloads"] == {"istio-system/istio-ingressgateway": "well", "istio-system/istiod": "0 of 1 replicas available"}
+    assert found["problems"] == ["istio-system/istiod has 0 of 1 replicas available."] and found["memory_mib"] == 1000.0
+
+
+def test_a_gateway_without_an_address_is_a_problem(api):
+    with serving(answers(SERVICES[1:])) as port:
+        api(port)
+        found = status.status()
+    assert found["url"] is None and any("ingress gateway has no address" in problem for problem in found["problems"])
