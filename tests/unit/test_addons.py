@@ -14,6 +14,7 @@ from lab_helpers.cli import main
 from lab_helpers.core.errors import ClusterError
 from lab_helpers.node import machine
 from lab_helpers.node.install import addon_manifests
+from lab_helpers.traffic import addons
 
 RULES = yaml.safe_load((addon_manifests.OVERLAY / "prometheus.yaml").read_text())["metric_relabel_configs"]
 TABLE = (Path(__file__).parents[2] / "book" / "metrics.md").read_text()
@@ -191,17 +192,20 @@ def test_of_a_service_that_jaeger_and_zipkin_both_have_only_zipkins_is_applied(m
 
 
 def test_the_pages_of_the_addons_are_on_the_nodes_address():
-    def listed(kind, namespace=None):
-        node = {"status": {"addresses": [{"type": "Hostname", "address": "n"}, {"type": "InternalIP", "address": "192.0.2.7"}]}}
-        ports = {"prometheus": 9090, "zipkin-ui": 9411, "jaeger-ui": 16686}
-        services = [
-            {"metadata": {"name": name}, "spec": {"ports": [{"port": port, "nodePort": 30000 + port % 100}]}, "status": {}}
-            for name, port in ports.items()
-        ]
-        return [node] if kind.kind == "Node" else services
-
-    found = addon_manifests.addresses(SimpleNamespace(list=listed))
-    assert found == {"jaeger": "http://192.0.2.7:30086", "zipkin": "http://192.0.2.7:30011"}
+    node = {"status": {"addresses": [{"type": "Hostname", "address": "n"}, {"type": "InternalIP", "address": "192.0.2.7"}]}}
+    of_zipkin, of_jaeger = {"app": "zipkin"}, {"app": "jaeger"}
+    services = {
+        name: {"metadata": {"name": name}, "spec": {"selector": selector, "ports": [port]}, "status": {}}
+        for name, selector, port in (
+            ("prometheus", {}, {"port": 9090}),
+            ("zipkin", of_zipkin, {"port": 9411}),
+            ("tracing", of_zipkin, {"port": 80, "targetPort": 9411}),
+            ("zipkin-ui", of_zipkin, {"port": 9411, "nodePort": 30011}),
+            ("jaeger-ui", of_jaeger, {"port": 16686, "nodePort": 30086}),
+        )
+    }
+    client = SimpleNamespace(list=lambda kind: [node], get=lambda kind, name, namespace: services.get(name))
+    assert addons.addresses(client) == {"jaeger": "http://192.0.2.7:30086", "zipkin": "http://192.0.2.7:30011"}
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def test_a_new_chapter_passes_alignment_layers_and_the_build_of_the_site(tree):
     assert test_layout.undeclared(tree) == []
     for command in (
         ["-c", "import sys; from importlinter.cli import lint_imports_command as lint; sys.argv[1:] = ['--no-cache']; lint()"],
-        ["-m", "ruff", "check", "--quiet", "."],
-        ["-m", "ruff", "format", "--check", "--quiet", "."],
+        ["-m", "ruff", "check", "--quiet", *map(str, made[:1] + made[2:-1])],
+        ["-m", "ruff", "format", "--check", "--quiet", *map(str, made[:1] + made[2:-1])],
         ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/chapters/test_{STEM}.py", "--noconftest"],
         ["-c", f"from lab_helpers.lab import chapters; assert chapters.load('{STEM}').stem == '{STEM}'"],
         ["-c", "from lab_helpers.course import run; print(run.build_site())"],
