@@ -42,7 +42,8 @@ def main():
 @click.option("--take-over", is_flag=True, help="With --context: replace an Istio that is there already.")
 def up(only, rebuild, context, overlay, yes, take_over):
     """Bring the lab up, or repair it."""
-    from lab_helpers.node import elsewhere, lifecycle
+    from lab_helpers.node import lifecycle
+    from lab_helpers.node.install import other_cluster
     from lab_helpers.node.progress import Report
 
     if context and (only or rebuild):
@@ -51,11 +52,11 @@ def up(only, rebuild, context, overlay, yes, take_over):
         if given and not context:
             raise click.UsageError(f"{option} goes with --context: it is about a cluster that is there already.")
     if context:
-        lab = elsewhere.look(context, overlay, take_over)
+        lab = other_cluster.look(context, overlay, take_over)
         if not yes:
-            agree(elsewhere.plan(lab, overlay))
+            agree(other_cluster.plan(lab, overlay))
     with Report() as report:
-        address = elsewhere.up(report, lab, overlay) if context else lifecycle.up(report, only, rebuild)
+        address = other_cluster.up(report, lab, overlay) if context else lifecycle.up(report, only, rebuild)
     if address:
         out.print(f"The lab is up: {address}")
 
@@ -109,21 +110,22 @@ def doctor(as_json):
 
 
 # Without it, it is the embedded lab, whatever KUBECONFIG says.
-elsewhere_too = click.option(
+on_other_cluster = click.option(
     "--context", metavar="NAME", help="On the cluster of this context of your kubeconfig instead of the embedded lab."
 )
 
 
 @main.command()
 @click.argument("name", type=click.Choice(["kiali", "grafana", "jaeger", "zipkin", "prometheus"]))
-@elsewhere_too
+@on_other_cluster
 def addons(name, context):
     """Install one of Istio's add-ons, wait until it serves, and say how to open it."""
-    from lab_helpers.node import elsewhere, lifecycle
+    from lab_helpers.node import lifecycle
+    from lab_helpers.node.install import other_cluster
     from lab_helpers.node.progress import Report
 
     with Report() as report:
-        address = elsewhere.add(report, name, context) if context else lifecycle.add(report, name)
+        address = other_cluster.add(report, name, context) if context else lifecycle.add(report, name)
     out.print(f"{name} is there: {address}")
 
 
@@ -150,7 +152,7 @@ def logs(component, lines):
 
 @main.command()
 @click.argument("chapter")
-@elsewhere_too
+@on_other_cluster
 def run(chapter, context):
     """Bring the lab to the start of CHAPTER (NN_slug) and execute it."""
     from lab_helpers.course import run as course
@@ -162,7 +164,7 @@ def run(chapter, context):
 
 
 @main.command("course")
-@elsewhere_too
+@on_other_cluster
 def whole_course(context):
     """Execute every chapter on the live mesh and build the site from that run."""
     from lab_helpers.course import run as course

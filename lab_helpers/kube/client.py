@@ -16,7 +16,7 @@ from kubernetes.dynamic import DynamicClient, LazyDiscoverer
 from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError
 from kubernetes.dynamic.resource import Resource
 
-from lab_helpers.core.errors import ManifestError
+from lab_helpers.core.errors import ClusterError, ManifestError
 from lab_helpers.kube import credentials, mark
 from lab_helpers.kube.kinds import Kind
 from lab_helpers.kube.kubeconfig import Context
@@ -76,8 +76,18 @@ class Client:
 
     @property
     def version(self) -> str:
-        """Of Kubernetes, such as ``v1.36.3``."""
-        return self._ask(lambda api: api.version["kubernetes"]["gitVersion"])
+        """Of Kubernetes, such as ``v1.36.3``.
+
+        Raises
+        ------
+        ClusterError
+            Something else answers there.
+        """
+        try:
+            return self._ask(lambda api: api.version["kubernetes"]["gitVersion"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            what = f"{self.context.where} does not answer as a Kubernetes API server does."
+            raise ClusterError(what, "Look at the address in the kubeconfig.") from error
 
     @property
     def configuration(self):

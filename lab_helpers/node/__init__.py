@@ -1,6 +1,6 @@
 """The embedded lab: a Kubernetes of one node on this machine, with Istio and Bookinfo. Its only product is a kubeconfig.
 
-`lifecycle` brings it up and down, `status` looks at it, and `elsewhere` puts the same Istio on a cluster that is there already.
+`lifecycle` brings it up and down, `status` looks at it, and `install.other_cluster` puts the same Istio on a cluster that is there already.
 
 - `host`: what this machine must have; `machine`: the node's namespaces, root file system and link, and how it is stopped.
 - ``build/``: what the lab is made from, built from package registries and kept by version.

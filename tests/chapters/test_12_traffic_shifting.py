@@ -144,7 +144,7 @@ def test_shift_refuses_a_namespace_without_injection(subsets):
 
 
 def threads() -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name == "meshlab-latest"]
+    return [each for each in threading.enumerate() if each.name == "meshlab-background"]
 
 
 def ask(widget, weights):
@@ -152,7 +152,7 @@ def ask(widget, weights):
 
 
 def rested(widget):
-    wait_until(lambda: not widget.latest.busy, "the widget's traffic to end", 60)
+    wait_until(lambda: not widget.background.busy, "the widget's traffic to end", 60)
 
 
 def requests_to_reviews(lab) -> int:

@@ -29,9 +29,9 @@ def test_the_widget_says_so_and_goes_on_when_it_is_back():
     widget._told(widget, {"do": "apply", "weights": {"v1": 0, "v2": 0, "v3": 100}}, [])
     wait_until(lambda: widget.state["phase"] == "refused", "the widget to say that the API server is gone", 60)
     assert "did not answer" in widget.state["what"] and "meshlab status" in widget.state["do"]
-    wait_until(lambda: not widget.latest.busy, "the widget's thread to end", 10)
+    wait_until(lambda: not widget.background.busy, "the widget's thread to end", 10)
     meshlab("up")
-    widget.latest.close()
+    widget.background.close()
     again = TrafficShifting(lab, n=100)
     again._told(again, {"do": "apply", "weights": {"v1": 0, "v2": 0, "v3": 100}}, [])
     wait_until(lambda: again.state["phase"] == "done", "the widget to go on", 60, late=lambda: str(again.state))

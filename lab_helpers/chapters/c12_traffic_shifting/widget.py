@@ -20,7 +20,7 @@ from lab_helpers.chapters.c12_traffic_shifting.weights import follow as steps
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.statistics import ALPHA, goodness_of_fit, rate_interval
 from lab_helpers.kube import objects
-from lab_helpers.show.latest import Latest
+from lab_helpers.show.background import Background
 from lab_helpers.show.plots import plot_shares
 
 HERE = files("lab_helpers.chapters.c12_traffic_shifting")
@@ -93,7 +93,7 @@ class TrafficShifting(anywidget.AnyWidget):
     state = traitlets.Dict().tag(sync=True)
 
     def __init__(self, lab, service: str = "reviews", n: int = 400, recorded: Sequence[Sequence[dict]] = ()):
-        self.latest = Latest(lambda wanted, stopped: follow(lab, service, wanted, n, stopped), self._show, self._fail)
+        self.background = Background(lambda wanted, stopped: follow(lab, service, wanted, n, stopped), self._show, self._fail)
         with objects.sentences(f"Reading the weights of {service}"):
             versions, now = subsets(lab, service), current(lab, service)
         weights = now if set(now) <= set(versions) and sum(now.values()) == 100 else {versions[0]: 100}
@@ -103,17 +103,17 @@ class TrafficShifting(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End the traffic and its thread, and take the widget off the page."""
-        self.latest.close()
+        self.background.close()
         super().close()
 
     def _told(self, _widget, message: dict, _buffers) -> None:
         if message.get("do") == "stop":
-            self.latest.stop()
+            self.background.stop()
             self.state = {**self.state, "phase": "stopped"}
         elif message.get("do") == "apply":
             weights = {str(name): weight for name, weight in message["weights"].items()}
             self.state = {"weights": weights, "phase": "applying", "n": self.state["n"]}
-            self.latest.request(weights)
+            self.background.request(weights)
 
     def _show(self, weights: dict, state: dict) -> None:
         if self.state.get("weights") == weights and self.state.get("phase") != "stopped":

@@ -13,7 +13,7 @@ from lab_helpers.kube import mark
 from lab_helpers.kube.kubeconfig import Context
 from lab_helpers.lab import connection
 from lab_helpers.lab.lab import Lab
-from lab_helpers.node import elsewhere
+from lab_helpers.node.install import other_cluster
 
 CONTEXT = Context("kind", {"server": "https://192.0.2.5:6443"}, {}, "")
 
@@ -49,19 +49,19 @@ def cluster(monkeypatch):
 
     def make(**how) -> Cluster:
         made = Cluster(**how)
-        monkeypatch.setattr(elsewhere.kubeconfig, "choose", lambda name, candidates: CONTEXT)
-        monkeypatch.setattr(elsewhere, "connect", lambda context, **more: Lab(made))
-        monkeypatch.setattr(elsewhere, "is_embedded", lambda context: False)
+        monkeypatch.setattr(other_cluster.kubeconfig, "choose", lambda name, candidates: CONTEXT)
+        monkeypatch.setattr(other_cluster, "connect", lambda context, **more: Lab(made))
+        monkeypatch.setattr(other_cluster, "is_embedded", lambda context: False)
         return made
 
     return make
 
 
 def test_a_cluster_too_old_for_this_istio(cluster):
-    assert elsewhere.supported("v1.36.3") and elsewhere.supported("1.31.0-gke.7") and not elsewhere.supported("v1.30.9")
+    assert other_cluster.supported("v1.36.3") and other_cluster.supported("1.31.0-gke.7") and not other_cluster.supported("v1.30.9")
     cluster(version="v1.29.1")
     with pytest.raises(ClusterError, match="runs Kubernetes v1.29.1; Istio .* needs 1.31 or later"):
-        elsewhere.look("kind")
+        other_cluster.look("kind")
 
 
 def test_somebodys_istio_is_left_alone_unless_it_is_to_be_taken_over(cluster):
@@ -69,20 +69,22 @@ def test_somebodys_istio_is_left_alone_unless_it_is_to_be_taken_over(cluster):
     with pytest.raises(
         ClusterError, match="(?s)kind at https://192.0.2.5:6443 has an Istio already.*istiod-1-29 in namespace mesh"
     ) as caught:
-        elsewhere.look("kind")
+        other_cluster.look("kind")
     assert "--take-over" in caught.value.do
-    assert "in place of the one that is there (istiod-1-29 in namespace mesh)" in elsewhere.plan(elsewhere.look("kind", take_over=True))
+    assert "in place of the one that is there (istiod-1-29 in namespace mesh)" in other_cluster.plan(
+        other_cluster.look("kind", take_over=True)
+    )
 
 
 def test_on_a_cluster_with_the_mark_nothing_is_asked(cluster):
     made = cluster(istiod=True)
     mark.set_mark(made)
-    assert elsewhere.plan(elsewhere.look("kind")) == ""
+    assert other_cluster.plan(other_cluster.look("kind")) == ""
 
 
 def test_the_plan_names_the_cluster_and_all_that_will_be_changed(cluster):
     cluster()
-    plan = elsewhere.plan(elsewhere.look("kind"), ["mine.yaml"])
+    plan = other_cluster.plan(other_cluster.look("kind"), ["mine.yaml"])
     for each in (
         "context kind at https://192.0.2.5:6443",
         "demo profile",
@@ -96,7 +98,7 @@ def test_the_plan_names_the_cluster_and_all_that_will_be_changed(cluster):
 
 def test_without_a_terminal_nothing_happens_unless_it_was_agreed_to_beforehand(cluster, monkeypatch):
     made, went = cluster(), []
-    monkeypatch.setattr(elsewhere, "up", lambda report, lab, overlays: went.append(lab) or "http://192.0.2.5/productpage")
+    monkeypatch.setattr(other_cluster, "up", lambda report, lab, overlays: went.append(lab) or "http://192.0.2.5/productpage")
     done = CliRunner().invoke(main, ["up", "--context", "kind"])
     assert done.exit_code == 1 and "https://192.0.2.5:6443" in done.output and "--yes" in done.output
     assert not went and made.mark is None
@@ -106,19 +108,19 @@ def test_without_a_terminal_nothing_happens_unless_it_was_agreed_to_beforehand(c
 
 def test_the_embedded_lab_has_an_overlay_of_its_own(cluster, monkeypatch, tmp_path):
     cluster()
-    monkeypatch.setattr(elsewhere, "is_embedded", lambda context: True)
+    monkeypatch.setattr(other_cluster, "is_embedded", lambda context: True)
     with pytest.raises(ClusterError, match="is the embedded lab"):
-        elsewhere.look("kind", [tmp_path / "mine.yaml"])
+        other_cluster.look("kind", [tmp_path / "mine.yaml"])
 
 
 @pytest.fixture
 def installed(monkeypatch):
     """What `up` would install, without doing so: a list of the overlays of the labs that it was asked for."""
     asked = []
-    monkeypatch.setattr(elsewhere, "_bring_tools", lambda report: None)
-    monkeypatch.setattr(elsewhere.mesh, "install_istio", lambda report, lab, seconds: asked.append(mark.overlays(lab.client)))
-    monkeypatch.setattr(elsewhere.mesh, "deploy_bookinfo", lambda lab: None)
-    monkeypatch.setattr(elsewhere.mesh, "wait_page", lambda lab: "a page")
+    monkeypatch.setattr(other_cluster, "_bring_tools", lambda report: None)
+    monkeypatch.setattr(other_cluster.mesh, "install_istio", lambda report, lab, seconds: asked.append(mark.overlays(lab.client)))
+    monkeypatch.setattr(other_cluster.mesh, "deploy_bookinfo", lambda lab: None)
+    monkeypatch.setattr(other_cluster.mesh, "wait_page", lambda lab: "a page")
     return asked
 
 
@@ -133,7 +135,7 @@ def test_overlays_are_kept_with_the_mark_in_their_order_until_others_are_given(c
     for number, file in enumerate(files):
         file.write_text(f"number: {number}\n")
     for overlays in (files, [], files[1:]):
-        assert elsewhere.up(Silent(), elsewhere.look("kind"), overlays) == "a page"
+        assert other_cluster.up(Silent(), other_cluster.look("kind"), overlays) == "a page"
     assert installed == [["number: 0\n", "number: 1\n"], ["number: 0\n", "number: 1\n"], ["number: 1\n"]]
     assert set(made.mark["data"]) == {"about", "since", "overlay-01.yaml"}
 
@@ -142,7 +144,7 @@ def test_an_overlay_that_is_no_text_is_refused_before_anything_is_changed(cluste
     made = cluster()
     (tmp_path / "mine.yaml").write_bytes("spec: {}".encode("utf-16"))
     with pytest.raises(ManifestError, match="mine.yaml is not a text in UTF-8"):
-        elsewhere.up(Silent(), elsewhere.look("kind"), [tmp_path / "mine.yaml"])
+        other_cluster.up(Silent(), other_cluster.look("kind"), [tmp_path / "mine.yaml"])
     assert made.mark is None and installed == []
 
 
@@ -162,6 +164,6 @@ def test_a_lab_takes_the_overlays_and_the_tools_that_go_with_the_mark(monkeypatc
 def test_an_addon_goes_only_where_the_mark_is(cluster, monkeypatch):
     made = cluster()
     made.require_mark = lambda: mark.require(made)
-    monkeypatch.setattr(elsewhere, "_bring_tools", lambda report: pytest.fail("built for nothing"))
+    monkeypatch.setattr(other_cluster, "_bring_tools", lambda report: pytest.fail("built for nothing"))
     with pytest.raises(ClusterError, match="is not marked as one for the course"):
-        elsewhere.add(SimpleNamespace(), "kiali", "kind")
+        other_cluster.add(SimpleNamespace(), "kiali", "kind")

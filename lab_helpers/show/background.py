@@ -9,7 +9,7 @@ from typing import Any
 from lab_helpers.core.errors import LabError
 
 
-class Latest:
+class Background:
     """Do one piece of work at a time, in a thread that lives only as long as there is any.
 
     A request that comes while another is worked on ends that one at its next step and takes its place; of several that come,
@@ -43,7 +43,7 @@ class Latest:
             self._next = [wanted]
             self._stop.set()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="meshlab-latest", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="meshlab-background", daemon=True)
                 self._thread.start()
 
     def stop(self) -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.show.latest import Latest
+from lab_helpers.show.background import Background
 
 
-def ended(latest):
-    wait_until(lambda: not latest.busy, "the work to end", 10)
+def ended(background):
+    wait_until(lambda: not background.busy, "the work to end", 10)
 
 
 def test_of_many_requests_only_the_newest_is_worked_on_after_the_one_at_hand():
@@ -21,13 +21,13 @@ def test_of_many_requests_only_the_newest_is_worked_on_after_the_one_at_hand():
         go.wait(10)
         yield from range(3)
 
-    latest = Latest(work, lambda wanted, step: shown.append((wanted, step)), lambda *error: None)
-    latest.request(0)
+    background = Background(work, lambda wanted, step: shown.append((wanted, step)), lambda *error: None)
+    background.request(0)
     wait_until(lambda: begun == [0], "the first to begin", 10)
     for wanted in range(1, 51):
-        latest.request(wanted)
+        background.request(wanted)
     go.set()
-    ended(latest)
+    ended(background)
     assert begun == [0, 50] and shown == [(0, 0), (50, 0), (50, 1), (50, 2)]
 
 
@@ -40,11 +40,11 @@ def test_stop_ends_the_work_and_nothing_waits():
             first.set()
             yield
 
-    latest = Latest(work, lambda *step: None, lambda *error: None)
-    latest.request("on")
+    background = Background(work, lambda *step: None, lambda *error: None)
+    background.request("on")
     assert first.wait(10)
-    latest.close()
-    assert not latest.busy and set(steps) == {"on"}
+    background.close()
+    assert not background.busy and set(steps) == {"on"}
 
 
 def test_an_error_is_told_and_the_next_request_works():
@@ -55,11 +55,11 @@ def test_an_error_is_told_and_the_next_request_works():
             raise LabError("This is wrong.", "Do that.")
         yield "step"
 
-    latest = Latest(work, lambda wanted, step: shown.append(step), lambda wanted, error: told.append((wanted, error.what)))
-    latest.request("bad")
-    ended(latest)
-    latest.request("good")
-    ended(latest)
+    background = Background(work, lambda wanted, step: shown.append(step), lambda wanted, error: told.append((wanted, error.what)))
+    background.request("bad")
+    ended(background)
+    background.request("good")
+    ended(background)
     assert told == [("bad", "This is wrong.")] and shown == ["step"]
 
 
@@ -71,10 +71,10 @@ def test_work_that_does_not_end_is_told_of():
         go.wait(10)
         yield
 
-    latest = Latest(work, lambda *step: None, lambda *error: None)
-    latest.request(1)
+    background = Background(work, lambda *step: None, lambda *error: None)
+    background.request(1)
     assert begun.wait(10)
     with pytest.raises(LabError, match="has not ended"):
-        latest.close(deadline=0.05)
+        background.close(deadline=0.05)
     go.set()
-    ended(latest)
+    ended(background)
