@@ -61,7 +61,7 @@ def write(lab, documents: list[dict], command: str = "") -> Outcome:
     if deployments:
         proxies.reachable(lab, deployments)
         seconds = time.monotonic() - start
-    return Outcome(command, changes, count, seconds)
+    return Outcome(command, changes, count, seconds, converge.refused_elsewhere(lab))
 
 
 @channels.kept()
@@ -74,7 +74,7 @@ def erase(lab, documents: list[dict], command: str = "", orphan: bool = False) -
     if not gone:
         return Outcome(command, changes)
     count = _followed(lab, since, [], [each for each in gone if _configures(each)])
-    return Outcome(command, changes, count, time.monotonic() - start)
+    return Outcome(command, changes, count, time.monotonic() - start, converge.refused_elsewhere(lab))
 
 
 def _followed(lab, since: converge.Before, written: list[dict], deleted: list[dict]) -> int:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from lab_helpers.core.errors import MeshError
+from lab_helpers.core.manifests import title
 from lab_helpers.core.wait import wait_until_none
 from lab_helpers.istio import istiod, proxies
 from lab_helpers.kube import channels
@@ -22,7 +23,7 @@ LOG = "Look at its log: kubectl logs -n istio-system deployment/istiod."
 class Before:
     """How far istiod was before a change: what `converged` measures from."""
 
-    pushes: int
+    pushes: dict[str, int]
 
 
 def before(lab) -> Before:
@@ -32,10 +33,10 @@ def before(lab) -> Before:
 
 @channels.kept()
 def converged(lab, since: Before, written: list[dict], deleted: list[dict], deadline: float = DEADLINE) -> int:
-    """Wait until every proxy of the mesh runs the configuration that was written or deleted.
+    """Wait until every proxy of the lab's namespace, and every gateway, runs the configuration that was written or deleted.
 
-    Three things in turn: istiod's store holds exactly these versions; istiod has begun a push since; every proxy has
-    accepted all it was sent, in two readings running.
+    Three things in turn: every istiod's store holds these versions, or later ones; every istiod has begun a push since; every one
+    of these proxies has accepted all it was sent, in two readings running.
 
     Parameters
     ----------
@@ -55,14 +56,14 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
         Names the objects that istiod does not know or the proxies that lag, or passes on why a proxy refused.
     """
     end = time.monotonic() + deadline
-    wait_until_none(lambda: _unknown(istiod.holds(lab), written, deleted), "istiod to take up the change", LOG, deadline, SOON)
+    wait_until_none(lambda: _unknown(istiod.stores(lab), written, deleted), "istiod to take up the change", LOG, deadline, SOON)
     known, pushes = time.monotonic(), istiod.pushes(lab)
-    here = proxies.meshed(lab)  # while istiod still gathers changes: this takes as long as two looks
+    here = proxies.concerned(lab)  # while istiod still gathers changes: this takes as long as two looks
 
     def not_pushed() -> list[str]:
-        now = istiod.pushes(lab)
-        begun = now > pushes or (now > since.pushes and time.monotonic() - known > DEBOUNCE)
-        return [] if begun else ["none has begun"]
+        # Each istiod for itself: one that has begun says nothing of the proxies of another. One that has started since began with it all.
+        ours = since.pushes if time.monotonic() - known > DEBOUNCE else pushes
+        return [f"{name} has not begun" for name, count in istiod.pushes(lab).items() if count <= ours.get(name, -1)]
 
     wait_until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1), SOON)
     return _settled(lab, max(end - time.monotonic(), 1), here, known)
@@ -70,8 +71,17 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
 
 @channels.kept()
 def settled(lab, deadline: float = DEADLINE) -> int:
-    """Wait until every running proxy is connected and has accepted all that istiod sent it; return their number."""
-    return _settled(lab, deadline, proxies.meshed(lab), time.monotonic())
+    """Wait until every proxy that matters here is connected and has accepted all that istiod sent it; return their number."""
+    return _settled(lab, deadline, proxies.concerned(lab), time.monotonic())
+
+
+def refused_elsewhere(lab) -> list[str]:
+    """What proxies of other namespaces have not taken, and why: not this learner's to mend, and no reason to wait."""
+    return [why for each in istiod.proxies(lab) if not _matters(lab, each) for why in each.refused]
+
+
+def _matters(lab, proxy: istiod.Proxy) -> bool:
+    return proxy.gateway or proxy.namespace == lab.namespace
 
 
 def _settled(lab, deadline: float, here: set[str], listed: float) -> int:
@@ -80,10 +90,10 @@ def _settled(lab, deadline: float, here: set[str], listed: float) -> int:
 
     def late() -> list[str]:
         nonlocal last, still, here, listed
-        connected = istiod.proxies(lab)
+        connected = [each for each in istiod.proxies(lab) if _matters(lab, each)]
         if time.monotonic() - listed > DEBOUNCE:  # pods come and go, and whoever is on its way out need not follow
-            here, listed = proxies.meshed(lab), time.monotonic()
-        refused = [f"{each} refused {kind}: {why}" for each in connected for kind, why in each.errors.items()]
+            here, listed = proxies.concerned(lab), time.monotonic()
+        refused = [why for each in connected for why in each.refused]
         if refused and time.monotonic() - still > DEBOUNCE:  # what corrects it is not on its way either
             raise MeshError(f"A proxy did not take the configuration: {'; '.join(refused)}", "Undo the last change, or correct it.")
         sent = {str(each): each.sent for each in connected}
@@ -98,9 +108,21 @@ def _settled(lab, deadline: float, here: set[str], listed: float) -> int:
     return len(last)
 
 
-def _unknown(store: dict, written: list[dict], deleted: list[dict]) -> list[str]:
-    def version(each: dict) -> str:
-        return store.get((each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]), "")
+def _unknown(stores: list[dict], written: list[dict], deleted: list[dict]) -> list[str]:
+    """Who of `written` or `deleted` some istiod does not know as it is now."""
+    late = [title(each) for each in written if not all(_taken_up(store.get(istiod.key(each)), each["metadata"]) for store in stores)]
+    kept = [
+        title(each) for each in deleted if any(store.get(istiod.key(each), {}).get("uid") == each["metadata"]["uid"] for store in stores)
+    ]
+    return late + [f"{each} (deleted)" for each in kept]
 
-    late = [f"{each['kind']} {each['metadata']['name']}" for each in written if version(each) != each["metadata"]["resourceVersion"]]
-    return late + [f"{each['kind']} {each['metadata']['name']} (deleted)" for each in deleted if version(each)]
+
+def _taken_up(held: dict | None, written: dict) -> bool:
+    """Whether what istiod holds is what was written, or came after it: somebody may have written a status there since.
+
+    Kubernetes' resource versions grow, and may be compared as numbers.
+    """
+    if held is None:
+        return False
+    versions = held.get("resourceVersion", ""), written["resourceVersion"]
+    return int(versions[0]) >= int(versions[1]) if all(map(str.isdigit, versions)) else versions[0] == versions[1]

@@ -24,6 +24,8 @@ class Proxy:
     ----------
     name, namespace : str
         Of its pod.
+    gateway : bool
+        Whether it is one on its own, and no sidecar.
     sent, acked : dict of str to str
         Last nonce by xDS type (``Cluster``, ``Listener``, ``RouteConfiguration``, ``ClusterLoadAssignment`` …).
     errors : dict of str to str
@@ -35,11 +37,17 @@ class Proxy:
     sent: dict[str, str] = field(default_factory=dict)
     acked: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    gateway: bool = False
 
     @property
     def behind(self) -> list[str]:
         """The xDS types that were sent and not yet accepted."""
         return [kind for kind, nonce in self.sent.items() if nonce and self.acked.get(kind) != nonce]
+
+    @property
+    def refused(self) -> list[str]:
+        """What it did not take, and why, in its own words."""
+        return [f"{self} refused {kind}: {why}" for kind, why in self.errors.items()]
 
     def __str__(self) -> str:
         return f"{self.name}.{self.namespace}"
@@ -72,23 +80,19 @@ def proxies(lab) -> list[Proxy]:
     return [_proxy(each) for answer in _ask(lab, "/debug/syncz") for each in answer]
 
 
-def holds(lab) -> dict[tuple[str, str, str], str]:
-    """Resource version of every configuration object in istiod's store, by kind, namespace and name.
-
-    With several istiods, an object counts with a version only if all of them hold that version.
-    """
-    stores = [{_key(each): each["metadata"].get("resourceVersion", "") for each in answer} for answer in _ask(lab, "/debug/configz")]
-    return {key: version for key, version in stores[0].items() if all(store.get(key) == version for store in stores[1:])}
+def stores(lab) -> list[dict[tuple[str, str, str], dict]]:
+    """Metadata of every configuration object that an istiod holds, by kind, namespace and name; one mapping for each istiod."""
+    return [{key(each): each["metadata"] for each in answer} for answer in _ask(lab, "/debug/configz")]
 
 
-def pushes(lab) -> int:
-    """How often istiod has computed new configuration and begun to push it, since it started."""
-    total = 0
+def pushes(lab) -> dict[str, int]:
+    """How often each istiod has computed new configuration and begun to push it, since it started; by the name of its pod."""
+    counts = {}
     for pod in pods(lab):
         text = _get(lab, pod, "/metrics").decode()
         found = re.search(r"^pilot_pushcontext_init_seconds_count(?:\{[^}]*\})? (\S+)", text, re.MULTILINE)
-        total += int(float(found.group(1))) if found else 0
-    return total
+        counts[pod["metadata"]["name"]] = int(float(found.group(1))) if found else 0
+    return counts
 
 
 def version(lab) -> str:
@@ -116,7 +120,8 @@ def _get(lab, pod: dict, path: str) -> bytes:
     return channels.get(lab.client, pod["metadata"]["namespace"], pod["metadata"]["name"], PORT, path)
 
 
-def _key(document: dict) -> tuple[str, str, str]:
+def key(document: dict) -> tuple[str, str, str]:
+    """What tells a configuration object from all others: kind, namespace and name."""
     return document["kind"], document["metadata"].get("namespace", ""), document["metadata"]["name"]
 
 
@@ -129,4 +134,5 @@ def _proxy(status: dict) -> Proxy:
         {kind: each.get("sent", "") for kind, each in resources.items()},
         {kind: each.get("acked", "") for kind, each in resources.items()},
         {kind: each["lastError"] for kind, each in resources.items() if each.get("lastError")},
+        status.get("proxy_type") == "router",
     )

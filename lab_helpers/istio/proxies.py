@@ -25,6 +25,20 @@ def meshed(lab, namespace: str = "*") -> set[str]:
     }
 
 
+def concerned(lab) -> set[str]:
+    """Names (``pod.namespace``) of the ready proxies that what happens in the lab's namespace goes through: its own, and all gateways."""
+    return {
+        f"{pod['metadata']['name']}.{pod['metadata']['namespace']}"
+        for pod in lab.client.list(POD, "*")
+        if has_proxy(pod) and pods.ready(pod) and (pod["metadata"]["namespace"] == lab.namespace or _gateway(pod))
+    }
+
+
+def _gateway(pod: dict) -> bool:
+    """Whether a pod is nothing but a proxy, of a gateway or a waypoint."""
+    return all(container["name"] == "istio-proxy" for container in pod["spec"]["containers"])
+
+
 def reachable(lab, deployments: list[str], deadline: float = 30.0) -> None:
     """Wait until every proxy in the namespace has the ready pods of these Deployments, and no others, as endpoints.
 

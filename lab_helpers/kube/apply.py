@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import yaml
 
@@ -49,16 +49,20 @@ class Outcome:
         Proxies that run the result; 0 where there was nothing to follow.
     seconds : float
         From the API server's answer to the last proxy (pods included, where there are any to start).
+    warnings : list of str
+        What may get in the way, and is not of this change.
     """
 
     command: str
     changes: list[Change]
     proxies: int = 0
     seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         lines = [f"{change.what} {change.action}" for change in self.changes]
-        return "\n".join([f"$ {self.command}", *lines, *([self.effect] if self.effect else [])])
+        beware = [f"beware: {each}" for each in self.warnings]
+        return "\n".join([f"$ {self.command}", *lines, *([self.effect] if self.effect else []), *beware])
 
     @property
     def effect(self) -> str:

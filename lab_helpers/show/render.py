@@ -48,7 +48,8 @@ def outcome(result: Outcome) -> str:
     """What an apply or delete did to each object, as HTML; the diffs fold out."""
     changes = "".join(_change(change) for change in result.changes)
     effect = f'<div style="font-size: .85em; opacity: .75">{escape(result.effect)}</div>' if result.effect else ""
-    return _block(result.command, "", changes + effect)
+    warnings = "".join(f"<div>⚠ {escape(each)}</div>" for each in result.warnings)
+    return _block(result.command, "", changes + effect + warnings)
 
 
 def page(result: Page) -> str:

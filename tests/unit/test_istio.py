@@ -41,11 +41,27 @@ def test_istiods_answer_is_read_by_xds_type():
 
 
 def test_what_istiod_does_not_hold_yet_is_named():
-    rule = {"kind": "VirtualService", "metadata": {"name": "r", "namespace": "default", "resourceVersion": "5"}}
+    rule = {"kind": "VirtualService", "metadata": {"name": "r", "namespace": "default", "resourceVersion": "5", "uid": "u"}}
     key = ("VirtualService", "default", "r")
-    assert converge._unknown({key: "5"}, [rule], []) == [] and converge._unknown({}, [], [rule]) == []
-    assert converge._unknown({key: "4"}, [rule], []) == ["VirtualService r"]
-    assert converge._unknown({key: "5"}, [], [rule]) == ["VirtualService r (deleted)"]
+    held = lambda version, uid="u": {key: {"resourceVersion": version, "uid": uid}}  # noqa: E731
+    assert converge._unknown([held("5")], [rule], []) == [] and converge._unknown([{}], [], [rule]) == []
+    assert converge._unknown([held("4")], [rule], []) == converge._unknown([{}], [rule], []) == ["VirtualService r"]
+    assert converge._unknown([held("5")], [], [rule]) == ["VirtualService r (deleted)"]
+    assert converge._unknown([held("9", "another")], [], [rule]) == [], "somebody has made one of that name since"
+
+
+def test_who_has_written_a_status_since_has_taken_nothing_back():
+    """istiod itself does so for a ServiceEntry: the version that was written is never the one that it holds."""
+    entry = {"kind": "ServiceEntry", "metadata": {"name": "e", "namespace": "default", "resourceVersion": "99", "uid": "u"}}
+    for version, late in {"100": [], "99": [], "98": ["ServiceEntry e"], "": ["ServiceEntry e"], "x": ["ServiceEntry e"]}.items():
+        assert converge._unknown([{istiod.key(entry): {"resourceVersion": version, "uid": "u"}}], [entry], []) == late
+
+
+def test_of_several_istiods_each_has_to_know():
+    rule = {"kind": "VirtualService", "metadata": {"name": "r", "namespace": "default", "resourceVersion": "5", "uid": "u"}}
+    new, old = ({istiod.key(rule): {"resourceVersion": version, "uid": "u"}} for version in ("5", "4"))
+    assert converge._unknown([new, old], [rule], []) == ["VirtualService r"] and converge._unknown([new, new], [rule], []) == []
+    assert converge._unknown([{}, new], [], [rule]) == ["VirtualService r (deleted)"]
 
 
 def test_the_pod_that_served_a_page():

@@ -1,0 +1,64 @@
+"""Until a change is in effect, with istiods and proxies that a test moves by hand."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from lab_helpers.core.errors import MeshError
+from lab_helpers.istio import converge, istiod, proxies
+from lab_helpers.istio.istiod import Proxy
+
+RULE = {"kind": "VirtualService", "metadata": {"name": "r", "namespace": "default", "resourceVersion": "5", "uid": "u"}}
+LAB = SimpleNamespace(namespace="default")
+WAIT = 1.5  # seconds; longer than converge.DEBOUNCE
+
+
+class Mesh:
+    """What istiods and proxies say, look by look: the last of each list stays."""
+
+    def __init__(self, monkeypatch, pushes: list[dict], connected: list[list[Proxy]]):
+        self.looks = 0
+        monkeypatch.setattr(istiod, "stores", lambda lab: [{istiod.key(RULE): RULE["metadata"]}])
+        monkeypatch.setattr(istiod, "pushes", lambda lab: self.next(pushes))
+        monkeypatch.setattr(istiod, "proxies", lambda lab: connected[-1])
+        monkeypatch.setattr(proxies, "concerned", lambda lab: {"a.default"})
+
+    def next(self, given: list):
+        self.looks += 1
+        return given[min(self.looks, len(given)) - 1]
+
+
+def ready(name: str, namespace: str = "default", errors: dict | None = None, gateway: bool = False) -> Proxy:
+    return Proxy(name, namespace, {"Listener": "1"}, {"Listener": "0" if errors else "1"}, errors or {}, gateway)
+
+
+def test_a_push_of_one_istiod_says_nothing_of_another(monkeypatch):
+    """Their numbers used to be added up: one that pushed twice stood for one that had not."""
+    Mesh(monkeypatch, [{"one": 1, "two": 1}, {"one": 3, "two": 1}], [[ready("a")]])
+    with pytest.raises(MeshError, match="(?s)istiod to push the change: two has not begun"):
+        converge.converged(LAB, converge.Before({"one": 1, "two": 1}), [RULE], [], deadline=WAIT)
+    Mesh(monkeypatch, [{"one": 1, "two": 1}, {"one": 3, "two": 1}, {"one": 3, "two": 2}], [[ready("a")]])
+    assert converge.converged(LAB, converge.Before({"one": 1, "two": 1}), [RULE], [], deadline=WAIT) == 1
+
+
+def test_an_istiod_that_leaves_or_comes_is_not_waited_for(monkeypatch):
+    """Their sum fell when one was scaled away, and was waited for in vain."""
+    Mesh(monkeypatch, [{"one": 1, "two": 7}, {"one": 2}], [[ready("a")]])
+    assert converge.converged(LAB, converge.Before({"one": 1, "two": 7}), [RULE], [], deadline=WAIT) == 1
+    Mesh(monkeypatch, [{"one": 1}, {"one": 2, "new": 0}], [[ready("a")]])
+    assert converge.converged(LAB, converge.Before({"one": 1}), [RULE], [], deadline=WAIT) == 1
+
+
+def test_what_another_learners_proxy_refuses_is_told_and_stops_nobody(monkeypatch):
+    other = ready("b", "alice", {"Listener": "no such filter"})
+    Mesh(monkeypatch, [{"one": 1}], [[ready("a"), other]])
+    assert converge.settled(LAB, deadline=WAIT) == 1
+    assert converge.refused_elsewhere(LAB) == ["b.alice refused Listener: no such filter"]
+
+
+@pytest.mark.parametrize("proxy", [ready("a", errors={"Listener": "no"}), ready("g", "istio-system", {"Listener": "no"}, gateway=True)])
+def test_what_an_own_proxy_or_a_gateway_refuses_is_raised(monkeypatch, proxy):
+    Mesh(monkeypatch, [{"one": 1}], [[proxy]])
+    with pytest.raises(MeshError, match=f"A proxy did not take the configuration: {proxy} refused Listener: no"):
+        converge.settled(LAB, deadline=WAIT)
+    assert converge.refused_elsewhere(LAB) == []
