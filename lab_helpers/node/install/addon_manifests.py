@@ -36,8 +36,8 @@ def manifest(name: str) -> list[dict]:
 
 
 def configure(client: Client) -> None:
-    """Tell every proxy what to count and to trace; before the applications, so that their proxies start with it."""
-    put(client, [*_read(OVERLAY / "metrics.yaml"), *_read(OVERLAY / "traces.yaml")])
+    """Tell every proxy what to do without, to count and to trace; before the applications, so that their proxies start with it."""
+    put(client, [document for name in ("filters", "metrics", "traces") for document in _read(OVERLAY / f"{name}.yaml")])
 
 
 def start(client: Client) -> None:
