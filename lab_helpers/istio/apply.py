@@ -50,16 +50,18 @@ def write(lab, documents: list[dict], command: str = "") -> Outcome:
     since = converge.before(lab)
     done = put(lab.client, documents)
     start = time.monotonic()
-    deployments = [each["metadata"]["name"] for each in documents if each["kind"] == "Deployment"]
-    if deployments:  # also where nothing changed: the pods of an earlier apply may still be starting
-        rollout.complete(lab.client, deployments)
+    rolling: dict[str, list[str]] = {}  # by the namespace that a manifest names itself, or else the lab's
+    for each in (document["metadata"] for document in documents if document["kind"] == "Deployment"):
+        rolling.setdefault(each.get("namespace") or lab.namespace, []).append(each["name"])
+    for namespace, names in rolling.items():  # also where nothing changed: the pods of an earlier apply may still be starting
+        rollout.complete(lab.client, names, namespace)
     changes, written = [change for change, _ in done], [new for change, new in done if change.action != "unchanged"]
     if not written:
         return Outcome(command, changes)
     count = _followed(lab, since, [each for each in written if _configures(each)], [])
     seconds = time.monotonic() - start
-    if deployments:
-        proxies.reachable(lab, deployments)
+    if own := rolling.get(lab.namespace):
+        proxies.reachable(lab, own)
         seconds = time.monotonic() - start
     return Outcome(command, changes, count, seconds, converge.refused_elsewhere(lab))
 

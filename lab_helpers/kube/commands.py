@@ -86,6 +86,8 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
     if words[0] in LOOKING and words[1:] and words[1] not in LOOKING[words[0]]:
         client.require_mark()
     path = find(words[0], client.tools)
+    at_manifests = any(_is_manifest(word) for word in words)
+    words = [os.path.abspath(word) if at_manifests and _is_own_file(word) else word for word in words]
     environment = {**os.environ, "KUBECONFIG": client.context.variable}
     try:
         done = subprocess.run(
@@ -95,7 +97,7 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
             timeout=deadline,
             env=environment,
             input=stdin,
-            cwd=FOLDER if any(_is_manifest(word) for word in words) else None,
+            cwd=FOLDER if at_manifests else None,
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{line} did not end within {deadline:g} s.", "Give it a longer deadline, or ask for less.") from error
@@ -125,6 +127,11 @@ def find(name: str, folder: str | os.PathLike = "") -> str:
 def _is_manifest(word: str) -> bool:
     """Whether `word` names a manifest of the course, and not a file that lies where the notebook is."""
     return word.endswith(".yaml") and (FOLDER / word).is_file() and not os.path.exists(word)
+
+
+def _is_own_file(word: str) -> bool:
+    """Whether `word` names a file that lies where the notebook is, wherever that may be."""
+    return word.endswith((".yaml", ".yml", ".json")) and os.path.isfile(word)
 
 
 def _target(client: Client, program: str) -> list[str]:

@@ -12,7 +12,7 @@ def ready(pod: dict) -> bool:
 
 
 def leaving(pod: dict) -> bool:
-    """Whether `pod` is on its way out."""
+    """Whether `pod`, or any other object, is on its way out."""
     return "deletionTimestamp" in pod["metadata"]
 
 

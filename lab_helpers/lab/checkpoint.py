@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from html import escape
 
 from lab_helpers.core.manifests import title
-from lab_helpers.core.wait import wait_until_none
+from lab_helpers.core.wait import wait_until, wait_until_none
 from lab_helpers.istio import apply, configuration, converge, istiod, proxies
 from lab_helpers.kube import objects, pods, rollout
 from lab_helpers.kube.apply import Change
@@ -116,6 +116,10 @@ def label(lab, injection: bool) -> list[Change]:
     """Make the lab's namespace if it is not there, and have its pods get sidecars, or none."""
     wanted = INJECTED if injection else {}
     found = lab.client.get(NAMESPACE, lab.namespace)
+    if found and pods.leaving(found):  # it is made anew as soon as it has gone
+        do = f"See what holds it: kubectl get namespace {lab.namespace} -o yaml, under status."
+        wait_until(lambda: lab.client.get(NAMESPACE, lab.namespace) is None, f"namespace {lab.namespace} to be gone", ENDED, 0.2, do=do)
+        found = None
     if found is None:
         lab.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": lab.namespace, "labels": wanted}})
         return [Change(f"Namespace {lab.namespace}", "created")]

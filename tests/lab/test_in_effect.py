@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
+import yaml
 
+from lab_helpers.chapters.c12_traffic_shifting import shift
 from lab_helpers.core.errors import MeshError
 from lab_helpers.istio import apply, configuration
 from lab_helpers.lab import checkpoint, connect
@@ -44,6 +47,21 @@ spec:
       match: {{context: SIDECAR_OUTBOUND, cluster: {{service: ratings.default.svc.cluster.local}}}}
       patch: {{operation: MERGE, value: {{connect_timeout: -5s}}}}
 """
+
+
+JASON = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews]
+  http:
+    - match: [{headers: {end-user: {exact: jason}}}]
+      route: [{destination: {host: reviews, subset: v2}}]
+    - timeout: 2s
+      route: [{destination: {host: reviews, subset: v1}}]
+"""
+IMAGE = "docker.io/curlimages/curl:8.16.0"
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +134,42 @@ def test_with_two_istiods_it_is_in_effect_on_the_proxies_of_both(lab, given):
         lab.run("kubectl scale deployment istiod -n istio-system --replicas=1")
         lab.run("kubectl rollout status deployment istiod -n istio-system --timeout=90s", deadline=100)
         checkpoint.reach(lab, "Bookinfo", [*CLIENTS[:1], *BOOKINFO])
+
+
+def test_a_manifest_with_namespaces_of_its_own_waits_for_its_own_deployments(lab, given):
+    """A Deployment of that name in the lab's namespace is none of its business, be it ever so broken."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "legacy"}}
+    container = {"name": "old", "image": IMAGE, "command": ["sleep", "infinity"]}
+    pods = {"metadata": {"labels": {"app": "old"}}, "spec": {"containers": [container], "terminationGracePeriodSeconds": 0}}
+    spec = {"selector": {"matchLabels": {"app": "old"}}, "template": pods}
+    theirs = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "old", "namespace": "legacy"}, "spec": spec}
+    broken = {**theirs, "metadata": {"name": "old", "namespace": lab.namespace}, "spec": {**spec, "replicas": 1}}
+    broken = json.loads(json.dumps(broken).replace(IMAGE, "example.invalid/nothing:1"))
+    kubectl("apply", "--filename", "-", stdin=json.dumps(broken))
+    try:
+        began = time.monotonic()
+        done = given(yaml.safe_dump_all([namespace, theirs]))
+        assert [each.action for each in done.changes] == ["created", "created"] and time.monotonic() - began < 60
+    finally:
+        kubectl("delete", "deployment", "old", "--namespace", lab.namespace)
+        kubectl("delete", "namespace", "legacy", timeout=120)
+
+
+def test_a_namespace_on_its_way_out_is_made_anew():
+    mine = connect(namespace="again", quiet=True)
+    try:
+        mine.checkpoint("04_bookinfo")
+        kubectl("delete", "namespace", "again", "--wait=false")
+        assert ("Namespace again", "created") in [(each.what, each.action) for each in mine.checkpoint("04_bookinfo").changes]
+        assert mine.run("kubectl get pods").stdout.count("Running") == 2
+    finally:
+        kubectl("delete", "namespace", "again", timeout=120)
+
+
+def test_weights_do_not_take_the_place_of_somebodys_rule(lab, given):
+    lab.apply("12_traffic_shifting/01-subsets.yaml")
+    given(JASON)
+    before = lab.run("kubectl get virtualservice reviews -o yaml").stdout
+    with pytest.raises(MeshError, match=r"VirtualService reviews does more .* \(2 rules, match, timeout\)"):
+        shift(lab, "reviews", {"v1": 50, "v3": 50})
+    assert lab.run("kubectl get virtualservice reviews -o yaml").stdout == before

@@ -3,9 +3,15 @@
 import json
 import re
 
+import pytest
+
+from lab_helpers.chapters.c12_traffic_shifting import weights
 from lab_helpers.chapters.c12_traffic_shifting.weights import Progress
 from lab_helpers.chapters.c12_traffic_shifting.widget import _state, replay
+from lab_helpers.core.errors import MeshError
 from lab_helpers.kube.apply import Outcome
+from lab_helpers.kube.kinds import Kind
+from tests.objects import Cluster
 
 EFFECT = Outcome("kubectl", [], proxies=8, seconds=0.2)
 
@@ -40,3 +46,28 @@ def test_a_replay_carries_its_data_and_loads_nothing():
     assert json.loads(data) == json.loads(json.dumps(recorded))
     assert "<svg" in html, "no picture where scripts do not run"
     assert not re.search(r"(?:src|href)=.(?!#)|import\(|fetch\(|https?://(?!www\.w3\.org)", html)
+
+
+@pytest.mark.parametrize(
+    ("spec", "more"),
+    [
+        ({}, []),
+        ({"http": []}, []),
+        ({"http": [{"route": [{"destination": {"host": "reviews", "subset": "v1"}, "weight": 100}]}]}, []),
+        ({"hosts": ["reviews", "ratings"]}, ["2 hosts"]),
+        ({"http": [{"match": [{}], "route": []}, {"route": []}]}, ["2 rules", "match"]),
+        ({"http": [{"route": [], "timeout": "1s", "fault": {}}]}, ["fault", "timeout"]),
+        ({"http": [{"route": [{"destination": {"host": "r", "port": {"number": 80}}, "headers": {}}]}]}, ["headers", "destination.port"]),
+        ({"gateways": ["mesh", "bookinfo-gateway"], "tcp": []}, ["spec.gateways", "spec.tcp"]),
+    ],
+)
+def test_weights_take_the_place_of_weights_only(spec, more):
+    """Somebody's match, timeout or second host was overwritten in silence."""
+    spec = {"hosts": ["reviews"], **spec}
+    rule = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "jason"}, "spec": spec}
+    lab = Cluster({Kind(weights.API, "VirtualService"): [rule]})
+    if not more:
+        assert weights._name(lab, "reviews") == "jason"
+    else:
+        with pytest.raises(MeshError, match=re.escape(f"jason does more than share out traffic ({', '.join(more)})")):
+            weights._name(lab, "reviews")

@@ -73,6 +73,13 @@ def test_a_manifest_is_found_from_anywhere_and_a_file_at_hand_comes_first(lab, t
     assert commands.run(where, "kubectl apply -f shared/client.yaml").stdout.strip() == str(tmp_path)
 
 
+def test_files_of_the_course_and_of_a_learner_are_found_in_one_line_from_any_folder(lab, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("mine")
+    told = commands.run(lab('cat "$7" "$9"'), "kubectl apply -f mine.yaml -f shared/plain-client.yaml").stdout
+    assert told == "mine" + (FOLDER / "shared" / "plain-client.yaml").read_text()
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [

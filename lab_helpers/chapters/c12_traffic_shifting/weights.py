@@ -67,7 +67,7 @@ def shift(lab, service: str, weights: Mapping[str, int]) -> Outcome:
     TrafficError
         No such Service, or a client without a sidecar: nothing would come of the weights.
     MeshError
-        No DestinationRule, a subset that it does not define, or several VirtualServices for one host.
+        No DestinationRule, a subset that it does not define, several VirtualServices for one host, or one that does more than that.
     ManifestError, ClusterError
         What the API server, or Istio's validation, says.
     """
@@ -149,13 +149,32 @@ def subsets(lab, service: str) -> list[str]:
 
 
 def _name(lab, service: str) -> str:
-    names = [each["metadata"]["name"] for each in rules(lab, "VirtualService", service)]
-    if len(names) > 1:
+    """The name of the VirtualService that `shift` may write: the one that is there, if it does nothing but share out the traffic."""
+    found = rules(lab, "VirtualService", service)
+    names = [each["metadata"]["name"] for each in found]
+    if len(found) > 1:
         raise MeshError(
             f"{len(names)} VirtualServices speak for {service}: {', '.join(names)}.",
             "Istio follows one of them only. Delete all but one: kubectl delete virtualservice NAME.",
         )
+    if found and (more := _more_than_weights(found[0]["spec"])):
+        raise MeshError(
+            f"VirtualService {names[0]} does more than share out traffic ({', '.join(more)}), and weights would take its place.",
+            "Write the weights into its manifest and apply that; or delete it: kubectl delete virtualservice NAME.",
+        )
     return names[0] if names else service
+
+
+def _more_than_weights(spec: dict) -> list[str]:
+    """What a VirtualService says beside one route to subsets with weights."""
+    http = spec.get("http") or [{}]
+    more = [f"spec.{field}" for field in spec if field not in ("hosts", "http")]
+    more += [f"{len(spec['hosts'])} hosts"] if len(spec["hosts"]) > 1 else []
+    more += [f"{len(http)} rules"] if len(http) > 1 else []
+    more += sorted({field for rule in http for field in rule if field != "route"})
+    parts = [part for rule in http for part in rule.get("route") or []]
+    more += sorted({field for part in parts for field in part if field not in ("destination", "weight")})
+    return more + sorted({f"destination.{field}" for part in parts for field in part["destination"] if field not in ("host", "subset")})
 
 
 def rules(lab, kind: str, service: str) -> list[dict]:
