@@ -28,7 +28,7 @@ class Before:
 
 def before(lab) -> Before:
     """Note how far istiod is; call it right before changing anything."""
-    return Before(istiod.pushes(lab))
+    return Before(istiod.pushes(lab.client))
 
 
 @channels.kept()
@@ -56,14 +56,14 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
         Names the objects that istiod does not know or the proxies that lag, or passes on why a proxy refused.
     """
     end = time.monotonic() + deadline
-    wait_until_none(lambda: _unknown(istiod.stores(lab), written, deleted), "istiod to take up the change", LOG, deadline, SOON)
-    known, pushes = time.monotonic(), istiod.pushes(lab)
+    wait_until_none(lambda: _unknown(istiod.stores(lab.client), written, deleted), "istiod to take up the change", LOG, deadline, SOON)
+    known, pushes = time.monotonic(), istiod.pushes(lab.client)
     here = proxies.concerned(lab)  # while istiod still gathers changes: this takes as long as two looks
 
     def not_pushed() -> list[str]:
         # Each istiod for itself: one that has begun says nothing of the proxies of another. One that has started since began with it all.
         ours = since.pushes if time.monotonic() - known > DEBOUNCE else pushes
-        return [f"{name} has not begun" for name, count in istiod.pushes(lab).items() if count <= ours.get(name, -1)]
+        return [f"{name} has not begun" for name, count in istiod.pushes(lab.client).items() if count <= ours.get(name, -1)]
 
     wait_until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1), SOON)
     return _settled(lab, max(end - time.monotonic(), 1), here, known)
@@ -77,7 +77,7 @@ def settled(lab, deadline: float = DEADLINE) -> int:
 
 def refused_elsewhere(lab) -> list[str]:
     """What proxies of other namespaces have not taken, and why: not this learner's to mend, and no reason to wait."""
-    return [why for each in istiod.proxies(lab) if not _matters(lab, each) for why in each.refused]
+    return [why for each in istiod.proxies(lab.client) if not _matters(lab, each) for why in each.refused]
 
 
 def _matters(lab, proxy: istiod.Proxy) -> bool:
@@ -90,7 +90,7 @@ def _settled(lab, deadline: float, here: set[str], listed: float) -> int:
 
     def late() -> list[str]:
         nonlocal last, still, here, listed
-        connected = [each for each in istiod.proxies(lab) if _matters(lab, each)]
+        connected = [each for each in istiod.proxies(lab.client) if _matters(lab, each)]
         if time.monotonic() - listed > DEBOUNCE:  # pods come and go, and whoever is on its way out need not follow
             here, listed = proxies.concerned(lab), time.monotonic()
         refused = [why for each in connected for why in each.refused]

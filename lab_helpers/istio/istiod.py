@@ -11,6 +11,7 @@ from kubernetes.client.rest import ApiException
 from lab_helpers.core.errors import ClusterError
 from lab_helpers.kube import channels, objects
 from lab_helpers.kube import pods as of_pods
+from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import POD
 
 PORT = 15014  # metrics, and the debug pages for whoever comes from the pod's own loopback
@@ -53,7 +54,7 @@ class Proxy:
         return f"{self.name}.{self.namespace}"
 
 
-def pods(lab) -> list[dict]:
+def pods(client: Client) -> list[dict]:
     """The istiod pods that are ready, whatever their namespace or revision.
 
     Raises
@@ -61,7 +62,7 @@ def pods(lab) -> list[dict]:
     ClusterError
         There is none: Istio is not installed, or not up.
     """
-    found = _ready(lab)
+    found = _ready(client)
     if not found:
         raise ClusterError(
             "No istiod is ready in this cluster, so there is no mesh.",
@@ -70,45 +71,45 @@ def pods(lab) -> list[dict]:
     return found
 
 
-def runs(lab) -> bool:
+def runs(client: Client) -> bool:
     """Whether the cluster has an istiod that can be asked."""
-    return bool(_ready(lab))
+    return bool(_ready(client))
 
 
-def proxies(lab) -> list[Proxy]:
+def proxies(client: Client) -> list[Proxy]:
     """All proxies that are connected to istiod."""
-    return [_proxy(each) for answer in _ask(lab, "/debug/syncz") for each in answer]
+    return [_proxy(each) for answer in _ask(client, "/debug/syncz") for each in answer]
 
 
-def stores(lab) -> list[dict[tuple[str, str, str], dict]]:
+def stores(client: Client) -> list[dict[tuple[str, str, str], dict]]:
     """Metadata of every configuration object that an istiod holds, by kind, namespace and name; one mapping for each istiod."""
-    return [{key(each): each["metadata"] for each in answer} for answer in _ask(lab, "/debug/configz")]
+    return [{key(each): each["metadata"] for each in answer} for answer in _ask(client, "/debug/configz")]
 
 
-def pushes(lab) -> dict[str, int]:
+def pushes(client: Client) -> dict[str, int]:
     """How often each istiod has computed new configuration and begun to push it, since it started; by the name of its pod."""
     counts = {}
-    for pod in pods(lab):
-        text = _get(lab, pod, "/metrics").decode()
+    for pod in pods(client):
+        text = _get(client, pod, "/metrics").decode()
         found = re.search(r"^pilot_pushcontext_init_seconds_count(?:\{[^}]*\})? (\S+)", text, re.MULTILINE)
         counts[pod["metadata"]["name"]] = int(float(found.group(1))) if found else 0
     return counts
 
 
-def version(lab) -> str:
+def version(client: Client) -> str:
     """Istio's version, by the tag of istiod's image or what istiod says of itself."""
-    pod = pods(lab)[0]
-    text = _get(lab, pod, "/version").decode()
+    pod = pods(client)[0]
+    text = _get(client, pod, "/version").decode()
     return text.split("-")[0]
 
 
-def _ready(lab) -> list[dict]:
-    return [pod for pod in lab.client.list(POD, "*", {"app": "istiod"}) if of_pods.ready(pod)]
+def _ready(client: Client) -> list[dict]:
+    return [pod for pod in client.list(POD, "*", {"app": "istiod"}) if of_pods.ready(pod)]
 
 
-def _ask(lab, path: str) -> list:
+def _ask(client: Client, path: str) -> list:
     try:
-        return [json.loads(_get(lab, pod, path)) for pod in pods(lab)]
+        return [json.loads(_get(client, pod, path)) for pod in pods(client)]
     except ApiException as error:
         raise ClusterError(
             f"istiod could not be asked: {objects.message(error)}",
@@ -116,8 +117,8 @@ def _ask(lab, path: str) -> list:
         ) from error
 
 
-def _get(lab, pod: dict, path: str) -> bytes:
-    return channels.get(lab.client, pod["metadata"]["namespace"], pod["metadata"]["name"], PORT, path)
+def _get(client: Client, pod: dict, path: str) -> bytes:
+    return channels.get(client, pod["metadata"]["namespace"], pod["metadata"]["name"], PORT, path)
 
 
 def key(document: dict) -> tuple[str, str, str]:

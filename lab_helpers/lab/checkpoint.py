@@ -79,7 +79,7 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
     record = chapters.load(chapter)
     lab.client.require_mark()
     prepared = record.prepare(lab) if record.prepare else []
-    istiod.pods(lab)  # raises if Istio is missing, and says what to do
+    istiod.pods(lab.client)  # raises if Istio is missing, and says what to do
     reached = reach(lab, chapter, record.start, record.injection)
     return replace(reached, changes=[*prepared, *reached.changes])
 

@@ -109,10 +109,10 @@ def _ask(lab: Lab, needs_istio: bool) -> tuple[str, str]:
         kubernetes = lab.client.version
         if not is_embedded(lab.client.context):
             _as_marked(lab)
-        if not needs_istio and not istiod.runs(lab):
+        if not needs_istio and not istiod.runs(lab.client):
             return kubernetes, "no Istio yet"
         try:
-            return kubernetes, f"Istio {istiod.version(lab)}, {len(istiod.proxies(lab))} proxies"
+            return kubernetes, f"Istio {istiod.version(lab.client)}, {len(istiod.proxies(lab.client))} proxies"
         except LabError:
             if needs_istio:
                 raise

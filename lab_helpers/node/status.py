@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError, LabError
-from lab_helpers.istio import gateway
+from lab_helpers.istio import gateway, istiod
 from lab_helpers.kube import kubeconfig, objects
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import DEPLOYMENT, SERVICE
@@ -39,6 +39,7 @@ def status() -> dict:
     if state["kube-apiserver"] == state["etcd"] == "well":
         try:
             found |= _cluster()
+            problems += [f"{why} It goes on with what it had before." for why in found.pop("refused", ())]
         except LabError as error:
             problems.append(error.what)
         problems += [f"{name} has {what}." for name, what in found["workloads"].items() if what != "well"]
@@ -62,7 +63,7 @@ def _components() -> dict[str, str]:
 
 
 def _cluster() -> dict:
-    """What the API server knows: ``workloads`` ("namespace/name" → "well", or how many replicas are available), ``url``, ``addons``."""
+    """What the API server and istiod know: ``workloads``, ``url`` and ``addons`` as in `status`, and ``refused``, by any proxy and why."""
     # Not by `connect`: that brings all that a notebook needs, and takes longer to be loaded than everything here.
     own = kubeconfig.choose(None, [paths.KUBECONFIG])
     kubeconfig.by_no_proxy(own)
@@ -74,10 +75,20 @@ def _cluster() -> dict:
         port = next((each for each in service["spec"]["ports"] if each["port"] == 80), None) if service else None
         address = gateway.address(client, service, port) if port else ""
         return {
+            "refused": _refused(client),
             "workloads": found,
             "url": f"http://{address}/productpage" if address else None,
             "addons": addons.addresses(client),
         }
+
+
+def _refused(client: Client) -> list[str]:
+    """What a proxy has not taken, and why; nothing where no istiod can be asked, which its Deployment tells."""
+    try:
+        with objects.sentences("The proxies"):
+            return [why for proxy in istiod.proxies(client) for why in proxy.refused]
+    except LabError:
+        return []
 
 
 def _replicas(deployment: dict) -> str:

@@ -44,7 +44,7 @@ def test_the_chapter_where_an_earlier_run_was_killed_leaves_everything_as_it_was
     installed.checkpoint(STEM)
     key, way = ca(installed), installed.run(GATEWAY).stdout
     mesh_wide = installed.run(MESH_WIDE).stdout
-    pods = {each for each in map(str, istiod.proxies(installed)) if not each.endswith(".istio-system")}
+    pods = {each for each in map(str, istiod.proxies(installed.client)) if not each.endswith(".istio-system")}
     keep(installed)
     installed.run(PURGE)
     with pytest.raises(ClusterError, match="no mesh") as caught:
@@ -57,7 +57,7 @@ def test_the_chapter_where_an_earlier_run_was_killed_leaves_everything_as_it_was
     executed, passed = run_chapter(STEM)
     assert passed == checks.numbers("03") and differences(executed, course.find(STEM)) == []
     assert installation.problems(installed) == [] and configuration.kept(installed) is None
-    assert pods <= {str(each) for each in istiod.proxies(installed)}, "a pod of an application was made anew"
+    assert pods <= {str(each) for each in istiod.proxies(installed.client)}, "a pod of an application was made anew"
     assert (ca(installed), installed.run(GATEWAY).stdout) == (key, way)
     assert installed.run(MESH_WIDE).stdout == mesh_wide and "bookinfo" in installed.run("kubectl get virtualservice").stdout
 

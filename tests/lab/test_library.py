@@ -64,7 +64,7 @@ def test_connect_tells_in_one_line_where_it_is(capsys):
     server = lab.run("kubectl version -o json").stdout
     assert line.count("\n") == 1 and lab.context in line
     assert line.split("Kubernetes ")[1].split(",")[0] in server
-    assert f"{len(istiod.proxies(lab))} proxies" in line
+    assert f"{len(istiod.proxies(lab.client))} proxies" in line
 
 
 def test_once_apply_has_returned_no_request_is_answered_by_the_old_rule(clean, manifest):

@@ -9,7 +9,7 @@ from lab_helpers.istio import converge, istiod, proxies
 from lab_helpers.istio.istiod import Proxy
 
 RULE = {"kind": "VirtualService", "metadata": {"name": "r", "namespace": "default", "resourceVersion": "5", "uid": "u"}}
-LAB = SimpleNamespace(namespace="default")
+LAB = SimpleNamespace(namespace="default", client=None)
 WAIT = 1.5  # seconds; longer than converge.DEBOUNCE
 
 
@@ -18,10 +18,10 @@ class Mesh:
 
     def __init__(self, monkeypatch, pushes: list[dict], connected: list[list[Proxy]]):
         self.looks = 0
-        monkeypatch.setattr(istiod, "stores", lambda lab: [{istiod.key(RULE): RULE["metadata"]}])
-        monkeypatch.setattr(istiod, "pushes", lambda lab: self.next(pushes))
-        monkeypatch.setattr(istiod, "proxies", lambda lab: connected[-1])
-        monkeypatch.setattr(proxies, "concerned", lambda lab: {"a.default"})
+        monkeypatch.setattr(istiod, "stores", lambda _: [{istiod.key(RULE): RULE["metadata"]}])
+        monkeypatch.setattr(istiod, "pushes", lambda _: self.next(pushes))
+        monkeypatch.setattr(istiod, "proxies", lambda _: connected[-1])
+        monkeypatch.setattr(proxies, "concerned", lambda _: {"a.default"})
 
     def next(self, given: list):
         self.looks += 1

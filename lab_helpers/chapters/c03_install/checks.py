@@ -58,7 +58,7 @@ def autoscaled(difference: pd.DataFrame, answer) -> str:
 @register("03.4", "Istio is gone, the application runs")
 def uninstalled(lab, seen: pd.DataFrame) -> str:
     """No control plane, no kinds, no webhooks; every request is still answered."""
-    if istiod.runs(lab):
+    if istiod.runs(lab.client):
         raise wrong("istiod still runs", "istioctl uninstall --purge takes everything away.")
     for kind in (CUSTOM_RESOURCE_DEFINITION, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS):
         left = [each["metadata"]["name"] for each in lab.client.list(kind, labels=installation.LABELLED)]

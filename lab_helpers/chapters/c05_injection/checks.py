@@ -67,7 +67,7 @@ def by_namespace(lab) -> str:
     written = sorted(each for each in OWN if "istio-proxy" in _containers(_template(lab, each)["spec"]))
     if written:
         raise wrong(f"{written[0]} has its sidecar written out in its Deployment", "Undo the second way: apply its own manifest.")
-    connected = {each.name for each in istiod.proxies(lab) if each.namespace == lab.namespace}
+    connected = {each.name for each in istiod.proxies(lab.client) if each.namespace == lab.namespace}
     there = {pod["metadata"]["name"] for pod in _pods(lab, OWN)}
     waiting = sorted(there - connected)
     if waiting:
