@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-import yaml
+from lab_helpers.core import decoding
+from lab_helpers.core.scalars import NotReadable
 
 ABSENT = "—"
 
@@ -39,10 +40,10 @@ def _opened(value):
     """`value` as something with named fields, where it can be read as such."""
     if isinstance(value, str) and "\n" in value:
         try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
+            parsed = decoding.documents(value)
+        except NotReadable:
             return value
-        return parsed if isinstance(parsed, dict) else value
+        return parsed[0] if len(parsed) == 1 and isinstance(parsed[0], dict) else value
     if isinstance(value, list) and value and all(isinstance(each, dict) and "name" in each for each in value):
         return {each["name"]: {key: below for key, below in each.items() if key != "name"} for each in value}
     return value

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import json
 from pathlib import Path
 
-import yaml
-
+from lab_helpers.core import decoding, exports, text
 from lab_helpers.core.errors import ManifestError
 from lab_helpers.core.paths import ROOT
+from lab_helpers.core.scalars import NotReadable
 
 FOLDER = ROOT / "manifests"
 
@@ -50,7 +51,9 @@ def find(name: str, root: Path = FOLDER) -> Path:
 
 
 def load(name: str, root: Path = FOLDER) -> list[dict]:
-    """Read all objects of one manifest, in the order of the file.
+    """Read all objects of one manifest, in the order of the file, as kubectl reads them; what it loses in silence is refused.
+
+    Lists, such as ``kubectl get -o yaml`` writes them, are taken apart, and what only the API server writes is left out.
 
     Returns
     -------
@@ -60,24 +63,21 @@ def load(name: str, root: Path = FOLDER) -> list[dict]:
     Raises
     ------
     ManifestError
-        Not found, not YAML (with line and column), empty, or a document without one of the three.
+        Not found, not UTF-8 or UTF-16, not YAML (with line and column), a key twice, empty, or an object without one of the three.
     """
-    path = find(name, root)
+    content = text.read(find(name, root), name)
     try:
-        documents = [document for document in yaml.safe_load_all(path.read_text()) if document is not None]
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ManifestError(
-            f"{name} is not valid YAML{where}: {getattr(error, 'problem', None) or error}.", "Correct that line."
-        ) from error
-    if not documents:
+        documents = [document for document in decoding.documents(content) if document is not None]
+    except NotReadable as error:
+        where = f" at line {error.line}, column {error.column}" if error.line else ""
+        raise ManifestError(f"{name} is not valid YAML{where}: {error.problem}.", "Correct that line.") from error
+    found = [each for number, document in enumerate(documents, 1) for each in exports.objects(document, f"Document {number}")]
+    if not found:
         raise ManifestError(f"{name} holds no object.", "A manifest has at least one document with apiVersion, kind and metadata.name.")
-    for number, document in enumerate(documents, 1):
-        missing = _missing_fields(document)
-        if missing:
-            raise ManifestError(f"Document {number} of {name} has no {missing}.", "Every Kubernetes object needs it.")
-    return documents
+    for what, each in found:
+        if wrong := _wrong_fields(each):
+            raise ManifestError(f"{what} of {name} {wrong}.", "Every Kubernetes object needs apiVersion, kind and metadata.name.")
+    return [each for _, each in found]
 
 
 def chapters(root: Path = FOLDER) -> list[str]:
@@ -114,12 +114,27 @@ def title(document: dict) -> str:
     return f"{document['kind']} {document['metadata']['name']}"
 
 
-def _missing_fields(document) -> str:
+def _wrong_fields(document) -> str:
+    """What keeps an object from being sent at all; whatever else may be wrong, the API server says."""
     if not isinstance(document, dict):
-        return "apiVersion, kind and metadata.name"
-    name = (document.get("metadata") or {}).get("name") if isinstance(document.get("metadata"), dict | None) else None
-    have = {"apiVersion": document.get("apiVersion"), "kind": document.get("kind"), "metadata.name": name}
-    return " and no ".join(field for field, value in have.items() if not value)
+        return f"has no apiVersion, kind and metadata.name: it is {_called(document)}"
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict | None):
+        return f"has no metadata.name: metadata is {_called(metadata)}, not a mapping"
+    have = {"apiVersion": document.get("apiVersion"), "kind": document.get("kind"), "metadata.name": (metadata or {}).get("name")}
+    if missing := [field for field, value in have.items() if value in (None, "", [], {})]:
+        return f"has no {' and no '.join(missing)}"
+    for field, value in have.items():
+        if not isinstance(value, str) and (field != "metadata.name" or isinstance(value, dict | list)):
+            return f"has {_called(value)} as its {field}, not text"
+    return ""
+
+
+def _called(value) -> str:
+    """How a sentence names a value of another type than it should be."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return f"only {json.dumps(value, ensure_ascii=False)}"
 
 
 def _nearest(wrong: str, known: list[str]) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from lab_helpers.core import paths
+from lab_helpers.core import paths, text
 from lab_helpers.core.errors import ClusterError
 
 ENTRIES = {"clusters": "cluster", "contexts": "context", "users": "user"}
@@ -134,12 +134,14 @@ def _read(path: Path) -> dict:
     if path.is_dir():
         raise ClusterError(f"{path} is a folder, not a kubeconfig.", "Name the file in it.")
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}  # an empty file is one that says nothing
+        config = (
+            yaml.safe_load(text.decode(path.read_bytes(), f"{path} is not a kubeconfig: it", ClusterError)) or {}
+        )  # an empty file is one that says nothing
         for kind, inner in ENTRIES.items():
             if not all(isinstance(each["name"], str) and isinstance(each[inner], dict | None) for each in config.get(kind) or []):
                 raise TypeError(f"{kind} is not a list of named entries")
         return config
     except PermissionError as error:
         raise ClusterError(f"{path} may not be read by {paths.USER.pw_name}.", "Ask its owner, or set KUBECONFIG to your own.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ClusterError(f"{path} is not a kubeconfig ({type(error).__name__}: {error}).", FRESH) from error

@@ -49,6 +49,103 @@ def test_mistakes_get_a_sentence(root, name, sentence):
         load(name, root)
 
 
+EXPORT = """
+apiVersion: v1
+kind: Service
+metadata:
+  name: details
+  namespace: default
+  labels: {app: details}
+  annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}"}
+  ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: owner, uid: e5a}]
+  creationTimestamp: "2026-01-01T10:00:00Z"
+  generation: 2
+  resourceVersion: "4711"
+  uid: 1b9c
+  selfLink: /api/v1/namespaces/default/services/details
+  managedFields: [{manager: kubectl, operation: Update}]
+spec: {clusterIP: 10.96.0.9, ports: [{port: 9080}]}
+status: {loadBalancer: {}}
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    def mine(text: str) -> str:
+        (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+        return str(tmp_path / "mine.yaml")
+
+    return mine
+
+
+def test_an_export_is_loaded_without_what_the_api_server_owns(mine):
+    [service] = load(mine(EXPORT))
+    assert set(service) == {"apiVersion", "kind", "metadata", "spec"}
+    assert set(service["metadata"]) == {"name", "namespace", "labels", "annotations", "ownerReferences"}
+    assert service["spec"]["clusterIP"] == "10.96.0.9"
+
+
+def test_what_a_dry_run_writes_is_loaded_alike(mine):
+    [made] = load(mine("apiVersion: v1\nkind: Pod\nmetadata:\n  creationTimestamp: null\n  name: a\nspec: {}\nstatus: {}\n"))
+    assert made == {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {}}
+
+
+def test_a_status_that_somebody_wrote_stays(mine):
+    [own] = load(mine("apiVersion: example.org/v1\nkind: Light\nmetadata: {name: a}\nstatus: {on: 1}\n"))
+    assert own["status"] == {"true": 1}
+
+
+def indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.strip().splitlines())
+
+
+def test_lists_are_taken_apart_as_kubectl_does_it(mine):
+    text = f"apiVersion: v1\nkind: List\nmetadata: {{resourceVersion: ''}}\nitems:\n  -\n{indented(EXPORT)}\n"
+    text += "  - {apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Secret, metadata: {name: inner}}]}\n"
+    text += "  - {apiVersion: v1, kind: List, items: []}\n---\n"
+    text += "{apiVersion: apps/v1, kind: DeploymentList, items: [{metadata: {name: a}}, {kind: Scale, metadata: {name: b}}]}\n"
+    found = load(mine(text))
+    assert [title(each) for each in found] == ["Service details", "Secret inner", "Deployment a", "Scale b"]
+    assert {each["apiVersion"] for each in found[2:]} == {"apps/v1"}
+    assert not {"uid", "managedFields", "resourceVersion"} & found[0]["metadata"].keys() and "status" not in found[0]
+
+
+def test_a_configmap_with_data_called_items_is_no_list(mine):
+    assert [title(each) for each in load(mine("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {items: b}\n"))] == [
+        "ConfigMap a"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("apiVersion: v1\nkind: List\nitems: []\n", "holds no object"),
+        ("apiVersion: v1\nkind: List\n", "holds no object"),
+        ("apiVersion: v1\nkind: List\nitems: [{kind: A}]\n", "Item 1 of document 1 of .* has no apiVersion and no metadata.name"),
+        (
+            "{kind: List, items: [{kind: List, items: [a]}]}\n",
+            'Item 1 of item 1 of document 1 of .* has no .*only "a"',
+        ),
+        ("- apiVersion: v1\n", "Document 1 of .* has no apiVersion, kind and metadata.name: it is a list"),
+        ("12\n", "Document 1 of .*: it is only 12"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: [a]\n", "metadata is a list, not a mapping"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: details\n", 'metadata is only "details", not a mapping'),
+        ("apiVersion: 1\nkind: Pod\nmetadata: {name: a}\n", "has only 1 as its apiVersion, not text"),
+        ("apiVersion: v1\nkind: [Pod]\nmetadata: {name: a}\n", "has a list as its kind, not text"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: [a]}\n", "has a list as its metadata.name, not text"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: }\n", "has no metadata.name"),
+    ],
+)
+def test_documents_that_are_no_objects_get_a_sentence(mine, text, sentence):
+    with pytest.raises(ManifestError, match=f"(?s){sentence}"):
+        load(mine(text))
+
+
+@pytest.mark.parametrize("name", ["123", "0", "yes"])
+def test_a_name_that_is_a_number_is_for_the_api_server_to_refuse(mine, name):
+    assert not isinstance(load(mine(f"apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\n"))[0]["metadata"]["name"], str)
+
+
 def test_unknown_chapter_lists_the_known(root):
     with pytest.raises(ManifestError, match="(?s)no chapter '05_bookinfo'.*04_bookinfo"):
         chapter_manifests("05_bookinfo", root)
