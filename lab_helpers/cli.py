@@ -146,7 +146,7 @@ def logs(component, lines):
 
     from lab_helpers.node import status as of_lab
 
-    with of_lab.log_file(component).open(errors="replace") as file:
+    with of_lab.log_file(component).open(errors="replace", encoding="utf-8") as file:
         click.echo("".join(deque(file, maxlen=lines)), nl=False)
 
 

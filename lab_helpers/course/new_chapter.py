@@ -75,14 +75,14 @@ def make(stem: str, root: Path = ROOT) -> list[Path]:
         raise LabError(f"{there[0].relative_to(root)} exists already.", "Take another name, or move it away.")
     for path, text in made.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     toc = root / "_toc.yml"
-    toc.write_text(_with_chapter(toc.read_text(), stem))
+    toc.write_text(_with_chapter(toc.read_text(encoding="utf-8"), stem), encoding="utf-8")
     return [*made, toc]
 
 
 def _filled(template: str, names: dict[str, str]) -> str:
-    return Template((TEMPLATES / template).read_text()).substitute(names)
+    return Template((TEMPLATES / template).read_text(encoding="utf-8")).substitute(names)
 
 
 def _notebook(names: dict[str, str]) -> nbformat.NotebookNode:

@@ -103,7 +103,7 @@ def run_course(report, context: str | None = None) -> dict[str, float]:
         finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
         record["chapters"][stem] = {"finished": finished, "seconds": seconds}
     runs = RUN / "runs.json"
-    runs.write_text(json.dumps(record, indent=2))
+    runs.write_text(json.dumps(record, indent=2), encoding="utf-8")
     with report.step("the site from that run"):
         build_site(RUN, runs)
     return {stem: chapter["seconds"] for stem, chapter in record["chapters"].items()}

@@ -55,7 +55,7 @@ def build(notebooks: Path, out: Path, runs: Path | None = None, images: str | No
     stage(notebooks, source, runs, images)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     command += ["build", source, "--path-output", out, "--all", "-W", "-n", "--keep-going"]
-    done = subprocess.run(command, cwd=out, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(command, cwd=out, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
     lines = COLOUR.sub("", done.stdout).replace(f"{source}/", "").splitlines()
     complaints = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
     if done.returncode or complaints:
@@ -68,7 +68,7 @@ def build(notebooks: Path, out: Path, runs: Path | None = None, images: str | No
 
 def chapters() -> list[str]:
     """Return the stems of the chapters in ``_toc.yml``, in reading order."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     pages = [Path(page["file"]) for part in toc["parts"] for page in part["chapters"]]
     return [page.name for page in pages if page.parent.name == "notebooks"]
 
@@ -89,11 +89,11 @@ def stage(notebooks: Path, source: Path, runs: Path | None = None, images: str |
     for stem in chapters():
         notebook = nbformat.read(notebooks / f"{stem}.ipynb", as_version=4)
         nbformat.write(readable(notebook), source / "notebooks" / f"{stem}.ipynb")
-        if "Plotly.newPlot" in (source / "notebooks" / f"{stem}.ipynb").read_text():
-            (source / "book" / "_static" / "plotly.min.js").write_text(plotly.offline.get_plotlyjs())
-    (source / "book" / "_runs.md").write_text(runs_table(runs))
+        if "Plotly.newPlot" in (source / "notebooks" / f"{stem}.ipynb").read_text(encoding="utf-8"):
+            (source / "book" / "_static" / "plotly.min.js").write_text(plotly.offline.get_plotlyjs(), encoding="utf-8")
+    (source / "book" / "_runs.md").write_text(runs_table(runs), encoding="utf-8")
     absent = "This copy of the site was built where the lab's images were not, so their list is not shown here."
-    (source / "book" / "_images.md").write_text(images or absent)
+    (source / "book" / "_images.md").write_text(images or absent, encoding="utf-8")
 
 
 def readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -115,7 +115,7 @@ def runs_table(runs: Path | None) -> str:
     if runs is None:
         return "This copy of the site was built from the committed notebooks, so there is no run to tell of."
     try:
-        run = json.loads(runs.read_text())
+        run = json.loads(runs.read_text(encoding="utf-8"))
         rows = [
             f"| {{doc}}`/notebooks/{stem}` | {chapter['finished']} | {chapter['seconds']:.1f} |"
             for stem, chapter in run["chapters"].items()

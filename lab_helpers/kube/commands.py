@@ -93,7 +93,8 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
         done = subprocess.run(
             [path, *_target(client, words[0]), *words[1:]],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # a pod may print whatever it likes
             timeout=deadline,
             env=environment,
             input=stdin,

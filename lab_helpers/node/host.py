@@ -102,7 +102,7 @@ def _disk(path: Path, gib: float, what: str) -> Check:
 def _tries(command: str) -> str:
     """Empty when the shell `command` succeeds in namespaces of its own, else the last line of what it said."""
     try:
-        done = subprocess.run([*machine.UNSHARE, "sh", "-ec", command], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([*machine.UNSHARE, "sh", "-ec", command], capture_output=True, encoding="utf-8", timeout=20)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -140,10 +140,10 @@ def _cgroups() -> Check:
     needed = {"cpu", "cpuset", "memory", "pids"}
     unified = Path("/sys/fs/cgroup/cgroup.controllers")
     if unified.exists():
-        found = set(unified.read_text().split())
+        found = set(unified.read_text(encoding="utf-8").split())
     else:
         listed = Path("/proc/cgroups")
-        lines = listed.read_text().splitlines()[1:] if listed.exists() else []
+        lines = listed.read_text(encoding="utf-8").splitlines()[1:] if listed.exists() else []
         enabled = {name for name, _, _, on in map(str.split, lines) if on == "1"}
         found = {name for name in enabled if Path(f"/sys/fs/cgroup/{name}").exists()}
     missing = needed - found
@@ -152,7 +152,7 @@ def _cgroups() -> Check:
 
 
 def _inotify() -> Check:
-    found = int(INOTIFY.read_text()) if INOTIFY.exists() else 0
+    found = int(INOTIFY.read_text(encoding="utf-8")) if INOTIFY.exists() else 0
     do = f"Raise the kernel's limit: sysctl -w {SYSCTL}={INOTIFY_INSTANCES} (each proxy takes three of them)."
     return Check("inotify instances", str(found), str(INOTIFY_INSTANCES), found >= INOTIFY_INSTANCES, do)
 

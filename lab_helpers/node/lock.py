@@ -25,7 +25,7 @@ def exclusive(path: Path) -> Iterator[None]:
         When another process holds it, naming that process.
     """
     paths.make_folder(path.parent)
-    with path.open("a+") as lock:
+    with path.open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -70,7 +70,7 @@ MACHINE = Machine()  # the one that the embedded lab has
 def _holder(machine: Machine) -> psutil.Process | None:
     """The `unshare` process that holds the node's namespaces, in whatever state of its boot it is."""
     try:
-        process = psutil.Process(int(machine.pid_file.read_text()))
+        process = psutil.Process(int(machine.pid_file.read_text(encoding="utf-8")))
         # A process id may have been given to somebody else since.
         return process if process.name() == "unshare" else None
     except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
@@ -156,13 +156,13 @@ def start(machine: Machine, log: Path) -> None:
     }
     # The process writes its own id before it makes anything, so that a boot that is killed here can still be found.
     held = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(machine.pid_file), *UNSHARE, "sh", "-c", BOOT]
-    with log.open("w") as out:
+    with log.open("w", encoding="utf-8") as out:
         holder = psutil.Popen(held, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/")
 
     def init() -> int | None:
         if holder.poll() is not None:
             raise NodeError(
-                f"The node did not boot: {log.read_text().strip()[-600:]}",
+                f"The node did not boot: {log.read_text(encoding='utf-8').strip()[-600:]}",
                 "Run `meshlab doctor`: it names what this kernel lacks.",
             )
         return next((child.pid for child in holder.children() if child.name() == "tini"), None)
@@ -172,7 +172,7 @@ def start(machine: Machine, log: Path) -> None:
     _host("ip", "address", "add", f"{machine.host_address}/32", "peer", machine.address, "dev", machine.link)
     _host("ip", "link", "set", machine.link, "up")
     script = NETWORK.format(address=machine.address, host_address=machine.host_address, services=machine.services)
-    done = subprocess.run(_enter(pid, ["sh", "-c", script]), capture_output=True, text=True)
+    done = subprocess.run(_enter(pid, ["sh", "-c", script]), capture_output=True, encoding="utf-8")
     if done.returncode:
         raise NodeError(
             f"The node's network could not be set up: {done.stderr.strip()}",
@@ -247,8 +247,8 @@ def _cgroups() -> list[Path]:
 def _make_cgroups() -> None:
     unified = CGROUP_ROOT / "cgroup.subtree_control"
     if unified.exists():
-        available = (CGROUP_ROOT / "cgroup.controllers").read_text().split()
-        unified.write_text(" ".join(f"+{controller}" for controller in available))
+        available = (CGROUP_ROOT / "cgroup.controllers").read_text(encoding="utf-8").split()
+        unified.write_text(" ".join(f"+{controller}" for controller in available), encoding="utf-8")
     for cgroup in _cgroups():
         cgroup.mkdir(exist_ok=True)
 
@@ -278,7 +278,7 @@ def forget(machine: Machine) -> None:
 
 
 def _host(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise HostError(
             f"`{' '.join(command)}` failed: {done.stderr.strip()}",

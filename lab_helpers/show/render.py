@@ -56,7 +56,7 @@ def page(result: Page) -> str:
     """A page of Bookinfo as a browser shows it, as HTML: in a frame that runs no script and loads nothing."""
     body = re.search(r"<body[^>]*>(.*)</body>", result.text, re.DOTALL)
     content = re.sub(UNSHOWN, "", body.group(1) if body else result.text, flags=re.DOTALL)
-    style = PAGE_STYLE.read_text() if result.headers.get("content-type", "").startswith("text/html") else ""
+    style = PAGE_STYLE.read_text(encoding="utf-8") if result.headers.get("content-type", "").startswith("text/html") else ""
     document = f"<!doctype html><meta charset=utf-8><style>{style}</style>{content if content.strip() else '(no content)'}"
     frame = f'<iframe sandbox loading="lazy" title="{escape(result.url)}" srcdoc="{escape(_shorter(document))}"'
     look = f"width: 100%; height: {_height(result)}px; border: 1px solid {FAINT}; border-radius: 4px; background: #fff"

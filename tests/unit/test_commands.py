@@ -58,6 +58,10 @@ def test_what_a_program_reads_and_paints(lab):
     assert commands.run(lab(r"cat; printf '\033[32mgood\033[0m'"), "kubectl x", stdin="in ").stdout == "in good"
 
 
+def test_what_a_pod_prints_need_not_be_text(lab):
+    assert commands.run(lab(r"printf 'a\377b'"), "kubectl exec a -- cat b").stdout == "a\ufffdb"
+
+
 def test_a_note_on_stderr_shows_only_where_nothing_else_does():
     assert Output("kubectl x", "\n", "none found\n").shown == "\nnone found\n"
     assert Output("kubectl x", "pod\n", "a warning\n").shown == "pod\n"

@@ -53,7 +53,23 @@ def undeclared(root: Path) -> list[str]:
     return sorted(wrong)
 
 
-@pytest.mark.parametrize("rule", [too_long, crowded, undeclared], ids=lambda rule: rule.__name__)
+def up_to_the_locale(root: Path) -> list[str]:
+    """Find text that is read or written in whatever encoding the locale says."""
+    wrong = []
+    for path in modules(root):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or "encoding" in {each.arg for each in node.keywords}:
+                continue
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            values = [*node.args, *(each.value for each in node.keywords)]
+            binary = any(re.fullmatch(r"'[rwax+]*b[rwax+]*'", ast.unparse(each)) for each in values)
+            opened = name == "open" and not binary and ast.unparse(node.func) != "os.open"
+            if name in ("read_text", "write_text") or opened or "text=True" in map(ast.unparse, node.keywords):
+                wrong.append(f"{path.relative_to(root)}, line {node.lineno}: {name} without encoding=")
+    return wrong
+
+
+@pytest.mark.parametrize("rule", [too_long, crowded, undeclared, up_to_the_locale], ids=lambda rule: rule.__name__)
 def test_the_library(rule):
     assert rule(ROOT) == []
 
@@ -73,7 +89,7 @@ def library(tmp_path):
 
 
 def test_a_good_library_has_nothing_wrong(library):
-    assert too_long(library) + crowded(library) + undeclared(library) == []
+    assert too_long(library) + crowded(library) + undeclared(library) + up_to_the_locale(library) == []
 
 
 def test_a_long_module_and_many_middling_ones_are_found(library):
@@ -94,3 +110,18 @@ def test_a_crowded_folder_is_found(library):
 def test_a_package_that_nobody_declares_is_found(library, line):
     (library / "lab_helpers/core/one.py").write_text(f"{line}\n")
     assert undeclared(library) == ["lab_helpers/core/one.py imports lightkube, which requirements.in does not name"]
+
+
+@pytest.mark.parametrize("call", ["path.read_text()", "path.write_text('a')", "open('a/b')", "path.open('w')", "run(['ls'], text=True)"])
+def test_what_is_up_to_the_locale_is_found(library, call):
+    (library / "lab_helpers/core/one.py").write_text(f"{call}\n")
+    [found] = up_to_the_locale(library)
+    assert found.startswith("lab_helpers/core/one.py, line 1: ")
+
+
+@pytest.mark.parametrize(
+    "call", ["path.read_bytes()", "open('a', 'rb')", "path.open(mode='wb')", "open(a, encoding='ascii')", "os.open(a)"]
+)
+def test_what_is_not_up_to_the_locale_is_left_alone(library, call):
+    (library / "lab_helpers/core/one.py").write_text(f"{call}\n")
+    assert up_to_the_locale(library) == []

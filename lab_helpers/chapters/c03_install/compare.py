@@ -73,5 +73,5 @@ def dump(lab, profile: str) -> Output:
     """Show the settings of a profile, as Helm values: what ``istioctl manifest translate`` writes for istiod."""
     with tempfile.TemporaryDirectory() as folder:
         lab.run(f"istioctl manifest translate --set profile={profile} --output {folder}")
-        values = Path(folder, "pilot-values.yaml").read_text()
+        values = Path(folder, "pilot-values.yaml").read_text(encoding="utf-8")
     return Output(f"istioctl manifest translate --set profile={profile} --output . && cat pilot-values.yaml", values)

@@ -24,7 +24,7 @@ from lab_helpers.show.background import Background
 from lab_helpers.show.plots import plot_shares
 
 HERE = files("lab_helpers.chapters.c12_traffic_shifting")
-SCRIPT, STYLE = (HERE / "widget.js").read_text(), (HERE / "widget.css").read_text()
+SCRIPT, STYLE = (HERE / "widget.js").read_text(encoding="utf-8"), (HERE / "widget.css").read_text(encoding="utf-8")
 CONFIDENCE = 0.99
 
 

@@ -50,13 +50,13 @@ def call(
     environment = {**os.environ, **(env or {})}
     if as_user:
         environment["HOME"] = str(paths.HOME)
-    with log.open("a") as out:
+    with log.open("a", encoding="utf-8") as out:
         out.write(f"$ {' '.join(map(str, command))}\n")
         process = subprocess.Popen(
             wrap(command, as_user),
             cwd=cwd,
             env=environment,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,

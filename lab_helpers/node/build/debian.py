@@ -14,7 +14,7 @@ def sources(suite: str) -> str:
     """This machine's own apt sources for Debian `suite`, as lines of a ``sources.list``; empty when it has none."""
     wanted = {suite, f"{suite}-updates", f"{suite}-security"}
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
-    listed = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    listed = subprocess.run(command, capture_output=True, encoding="utf-8").stdout.splitlines()
     targets = dict.fromkeys(tuple(line.split()) for line in listed)
     return "".join(f"deb {uri} {release} {part}\n" for uri, release, part in targets if release in wanted and part == "main")
 

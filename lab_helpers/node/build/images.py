@@ -56,14 +56,14 @@ def _proxy(context: Path, say: Say, log: Path) -> None:
     shutil.copy2(ENVOY.path / "envoy/_bin/envoy", context / "envoy")
     os.chmod(context / "envoy", 0o755)
     shutil.copy2(ISTIO.path / "pilot-agent", context)
-    template = (ISTIO_SOURCES.path / "tools/packaging/common/envoy_bootstrap.json").read_text()
+    template = (ISTIO_SOURCES.path / "tools/packaging/common/envoy_bootstrap.json").read_text(encoding="utf-8")
     for old, new in BOOTSTRAP.items():
         if old not in template:
             raise BuildError(
                 f"Istio's bootstrap template holds no {old!r}.", "Look how it says so now, and correct BOOTSTRAP in images.py."
             )
         template = template.replace(old, new)
-    (context / "envoy_bootstrap.json").write_text(template)
+    (context / "envoy_bootstrap.json").write_text(template, encoding="utf-8")
 
 
 def _context(name: str, fill, *needs: Part, inputs: tuple[str, ...] = ()) -> Part:
@@ -115,9 +115,9 @@ def descriptions() -> list[tuple[str, str, str]]:
     """Name, source and difference from the official image of each image, by the labels of its Containerfile."""
     rows = []
     for image in IMAGES:
-        text = (FOLDER / image.folder / "Containerfile").read_text()
+        text = (FOLDER / image.folder / "Containerfile").read_text(encoding="utf-8")
         if image.folder == "reviews-stars":
-            text = (FOLDER / "reviews/Containerfile").read_text()
+            text = (FOLDER / "reviews/Containerfile").read_text(encoding="utf-8")
         source, differs = (re.search(rf'{key}="((?:[^"\\\\]|\\\\.)*)"', text) for key in ("image.source", "lab.differs"))
         rows.append((image.reference, source.group(1), differs.group(1)))
     return rows
@@ -160,11 +160,11 @@ def _build(directory: Path, say: Say, log: Path) -> None:
 
 def _name_for_containerd(index: Path) -> None:
     """Containerd takes an image's full name from an annotation of its own, buildah writes the OCI one."""
-    content = json.loads(index.read_text())
+    content = json.loads(index.read_text(encoding="utf-8"))
     for manifest in content["manifests"]:
         annotations = manifest["annotations"]
         annotations["io.containerd.image.name"] = annotations["org.opencontainers.image.ref.name"]
-    index.write_text(json.dumps(content))
+    index.write_text(json.dumps(content), encoding="utf-8")
 
 
 # How they are built counts as text, function by function: a module that only moves builds nothing anew.

@@ -158,7 +158,7 @@ def _build(part: Part, report) -> None:
     unfinished = UNFINISHED / f"{part.name}.{os.getpid()}"
     paths.make_folder(unfinished)
     log = BUILD_LOGS / f"{part.name}.log"
-    log.write_text(time.strftime("# %Y-%m-%d %H:%M:%S\n"))
+    log.write_text(time.strftime("# %Y-%m-%d %H:%M:%S\n"), encoding="utf-8")
     with report.step(f"build {part.name}") as say:
         try:
             part.build(unfinished, say, log)

@@ -19,7 +19,7 @@ from lab_helpers.node.build.versions import VERSIONS
 def missing_packages(packages: list[str]) -> list[str]:
     """Those of Debian's `packages` that are not installed here."""
     query = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *packages]
-    listed = subprocess.run(query, capture_output=True, text=True).stdout.split("\n")
+    listed = subprocess.run(query, capture_output=True, encoding="utf-8").stdout.split("\n")
     installed = {line.split()[0] for line in listed if line.endswith(" installed")}
     return [package for package in packages if package not in installed]
 
@@ -47,7 +47,7 @@ def _go_on_path() -> str | None:
     found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if not found:
         return None
-    version = subprocess.run([found, "env", "GOVERSION"], capture_output=True, text=True).stdout
+    version = subprocess.run([found, "env", "GOVERSION"], capture_output=True, encoding="utf-8").stdout
     number = re.match(r"go(\d+)\.(\d+)", version)
     minimum = tuple(map(int, VERSIONS["go"]["minimum"].split(".")))
     return found if number and tuple(map(int, number.groups())) >= minimum else None
@@ -112,5 +112,5 @@ def go_module(module: str, revision: str, say: contained.Say, log: Path) -> Path
     """Download a Go module and return its folder (read only: it is Go's own cache)."""
     go_run(["mod", "download", f"{module}@{revision}"], log, say, cwd=paths.CACHE)
     query = [go_binary(), "mod", "download", "-json", f"{module}@{revision}"]
-    out = subprocess.run(query, capture_output=True, text=True, env={**os.environ, **go_environment()}, cwd=paths.CACHE)
+    out = subprocess.run(query, capture_output=True, encoding="utf-8", env={**os.environ, **go_environment()}, cwd=paths.CACHE)
     return Path(json.loads(out.stdout)["Dir"])

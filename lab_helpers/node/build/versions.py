@@ -3,4 +3,4 @@
 import tomllib
 from importlib.resources import files
 
-VERSIONS: dict = tomllib.loads((files(__package__) / "versions.toml").read_text())
+VERSIONS: dict = tomllib.loads((files(__package__) / "versions.toml").read_text(encoding="utf-8"))

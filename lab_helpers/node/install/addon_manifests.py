@@ -104,7 +104,7 @@ def _refusal(pods: list[dict]) -> str:
 
 
 def _read(file: Path) -> list[dict]:
-    return [document for document in yaml.safe_load_all(file.read_text()) if document]
+    return [document for document in yaml.safe_load_all(file.read_text(encoding="utf-8")) if document]
 
 
 def _adapted(document: dict) -> dict:
@@ -116,7 +116,7 @@ def _adapted(document: dict) -> dict:
 
 
 def _scrape(config_map: dict) -> None:
-    overlay = yaml.safe_load((OVERLAY / "prometheus.yaml").read_text())
+    overlay = yaml.safe_load((OVERLAY / "prometheus.yaml").read_text(encoding="utf-8"))
     config = yaml.safe_load(config_map["data"]["prometheus.yml"])
     left_out = overlay.pop("left_out")
     config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] not in left_out]

@@ -53,15 +53,15 @@ def seed_images(machine: Machine) -> None:
 def import_images(machine: Machine) -> int:
     """Load the images that the node does not have, or has in another version; returns how many."""
     layout = LAYOUT.path / "layout"
-    index = json.loads((layout / "index.json").read_text())["manifests"]
+    index = json.loads((layout / "index.json").read_text(encoding="utf-8"))["manifests"]
     wanted = {m["annotations"]["io.containerd.image.name"]: m["digest"] for m in index}
-    listed = subprocess.run(inside(machine, ["ctr", "--namespace", "k8s.io", "images", "list"]), capture_output=True, text=True)
+    listed = subprocess.run(inside(machine, ["ctr", "--namespace", "k8s.io", "images", "list"]), capture_output=True, encoding="utf-8")
     have = {columns[0]: columns[2] for columns in map(str.split, listed.stdout.splitlines()[1:])}
     missing = [name for name, digest in wanted.items() if have.get(name) != digest]
     if missing:
         archive = subprocess.Popen(["tar", "--create", "--directory", layout, "."], stdout=subprocess.PIPE)
         command = ["ctr", "--namespace", "k8s.io", "images", "import", "--snapshotter", "overlayfs", "-"]
-        done = subprocess.run(inside(machine, command), stdin=archive.stdout, capture_output=True, text=True)
+        done = subprocess.run(inside(machine, command), stdin=archive.stdout, capture_output=True, encoding="utf-8")
         if archive.wait() or done.returncode:
             raise NodeError(
                 f"The images could not be loaded: {done.stderr.strip()[-600:]}",
@@ -97,7 +97,11 @@ def reach() -> Lab:
 
 def apply_basics(client: Client) -> None:
     """Create or update the cluster's DNS and metrics-server, which belong to the cluster, whether the course may change it or not."""
-    read = [document for name in ("coredns", "metrics-server") for document in yaml.safe_load_all((MANIFESTS / f"{name}.yaml").read_text())]
+    read = [
+        document
+        for name in ("coredns", "metrics-server")
+        for document in yaml.safe_load_all((MANIFESTS / f"{name}.yaml").read_text(encoding="utf-8"))
+    ]
     with client.permitted():
         put(client, read)
 

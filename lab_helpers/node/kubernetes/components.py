@@ -207,7 +207,7 @@ def _wait_healthy(machine: Machine, component: Component, seconds: float) -> Non
     log = machine.state / "log" / f"{component.name}.log"
 
     def tail() -> str:
-        lines = log.read_text(errors="replace").splitlines()[-5:] if log.exists() else []
+        lines = log.read_text(errors="replace", encoding="utf-8").splitlines()[-5:] if log.exists() else []
         return "its last words are\n" + "\n".join(f"    {line[:300]}" for line in lines)
 
     do = f"See `meshlab logs {component.name}`; `meshlab up` starts it again."

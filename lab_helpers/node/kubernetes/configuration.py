@@ -82,9 +82,9 @@ def write(machine: Machine) -> None:
         "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         "iptables": {"minSyncPeriod": "100ms"},
     }
-    (etc / "kubelet.yaml").write_text(yaml.safe_dump(kubelet))
-    (etc / "kube-proxy.yaml").write_text(yaml.safe_dump(proxy))
-    (etc / "containerd.toml").write_text(CONTAINERD.format(state=machine.state, pause=PAUSE_IMAGE))
+    (etc / "kubelet.yaml").write_text(yaml.safe_dump(kubelet), encoding="utf-8")
+    (etc / "kube-proxy.yaml").write_text(yaml.safe_dump(proxy), encoding="utf-8")
+    (etc / "containerd.toml").write_text(CONTAINERD.format(state=machine.state, pause=PAUSE_IMAGE), encoding="utf-8")
     network = {
         "cniVersion": "1.0.0",
         "name": "meshlab",
@@ -101,4 +101,4 @@ def write(machine: Machine) -> None:
     }  # fmt: skip
     cni = machine.state / "cni"
     cni.mkdir(exist_ok=True)
-    (cni / "10-meshlab.conflist").write_text(json.dumps(network, indent=2))
+    (cni / "10-meshlab.conflist").write_text(json.dumps(network, indent=2), encoding="utf-8")
