@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class Sentences(click.Group):
 @click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"]})
 def main():
     """Bring up a real Kubernetes with the real Istio on this machine, and run the course on it."""
+    # Under 027 or 077 a build's files are root's alone, and so of no use to whoever runs in an image. What is private is made so by name.
+    os.umask(0o022)
 
 
 @main.command()

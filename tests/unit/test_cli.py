@@ -1,6 +1,8 @@
 """The command line: wrong calls get one sentence and exit code 1 or 2, never a traceback."""
 
 import io
+import os
+import subprocess
 from pathlib import Path
 
 import click
@@ -12,6 +14,9 @@ from lab_helpers.cli import main
 from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError
 from lab_helpers.course import new_chapter, run
+from lab_helpers.node import lifecycle
+from lab_helpers.node.build import store
+from lab_helpers.node.kubernetes import pki
 
 
 @pytest.mark.parametrize(
@@ -78,3 +83,30 @@ def test_only_somebody_at_a_terminal_agrees_to_a_plan(monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
     cli.agree("Istio is installed.")
     assert "Istio is installed." in capsys.readouterr().out
+
+
+@pytest.fixture
+def restrictive():
+    """The umask of a hardened machine."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def test_what_is_built_is_for_everybody_and_keys_are_not_whatever_the_umask(restrictive, monkeypatch, tmp_path):
+    def build(directory, say, log):
+        (directory / "module.py").touch()
+        subprocess.run(["sh", "-c", "mkdir bin; echo >bin/program; chmod +x bin/program"], cwd=directory, check=True)
+
+    def up(report, only, rebuild):
+        store.ensure([part], report)
+        pki.write_private(tmp_path / "key", b"secret")
+
+    part = store.Part("small", build)
+    for name in ("PARTS", "UNFINISHED", "BUILD_LOGS"):
+        monkeypatch.setattr(store, name, tmp_path / name)
+    monkeypatch.setattr(lifecycle, "up", up)
+    done = CliRunner().invoke(main, ["up"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found = {each.name: each.stat().st_mode & 0o777 for each in (part.path, *part.path.rglob("*"), tmp_path / "key")}
+    assert found == {part.path.name: 0o755, "module.py": 0o644, "bin": 0o755, "program": 0o755, "key": 0o600}
