@@ -8,13 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError, MeshError, NodeError, TrafficError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.kube import objects
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kubeconfig import Context
 from lab_helpers.node.install import mesh
-from lab_helpers.node.kubernetes import cluster
+from lab_helpers.node.kubernetes import cluster, configuration, pki
+from lab_helpers.node.machine import MACHINE
 
 
 class Steps:
@@ -145,3 +147,16 @@ def test_what_is_applied_goes_out_as_kubectl_writes_it():
     [(path, form, body)] = sent
     assert path == "/api/v1/namespaces/b/configmaps/a?dryRun=All&fieldManager=meshlab&force=true"
     assert form == "application/apply-patch+yaml" and json.loads(body) == document and "\U0001f600 ü".encode() in body
+
+
+def test_what_a_running_component_watches_is_not_written_again(monkeypatch, tmp_path):
+    """kube-proxy ends as soon as its file is written: an `up` that broke off after that left the lab without it."""
+    monkeypatch.setattr(paths, "STATE", tmp_path)
+    pki.create(MACHINE)
+    configuration.write(MACHINE)
+    files = [tmp_path / "etc" / name for name in ("kube-proxy.yaml", "kubelet.yaml", "containerd.toml")] + [*(tmp_path / "cni").iterdir()]
+    before = [(each.stat().st_mtime_ns, each.read_text()) for each in files]
+    files[0].write_text("old")
+    configuration.write(MACHINE)
+    assert files[0].read_text() == before[0][1], "what has changed is not taken up"
+    assert [(each.stat().st_mtime_ns, each.read_text()) for each in files[1:]] == before[1:]

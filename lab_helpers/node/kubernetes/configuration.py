@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import yaml
 
@@ -82,9 +83,9 @@ def write(machine: Machine) -> None:
         "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         "iptables": {"minSyncPeriod": "100ms"},
     }
-    (etc / "kubelet.yaml").write_text(yaml.safe_dump(kubelet), encoding="utf-8")
-    (etc / "kube-proxy.yaml").write_text(yaml.safe_dump(proxy), encoding="utf-8")
-    (etc / "containerd.toml").write_text(CONTAINERD.format(state=machine.state, pause=PAUSE_IMAGE), encoding="utf-8")
+    _write(etc / "kubelet.yaml", yaml.safe_dump(kubelet))
+    _write(etc / "kube-proxy.yaml", yaml.safe_dump(proxy))
+    _write(etc / "containerd.toml", CONTAINERD.format(state=machine.state, pause=PAUSE_IMAGE))
     network = {
         "cniVersion": "1.0.0",
         "name": "meshlab",
@@ -101,4 +102,10 @@ def write(machine: Machine) -> None:
     }  # fmt: skip
     cni = machine.state / "cni"
     cni.mkdir(exist_ok=True)
-    (cni / "10-meshlab.conflist").write_text(json.dumps(network, indent=2), encoding="utf-8")
+    _write(cni / "10-meshlab.conflist", json.dumps(network, indent=2))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write `path` unless it says that already: kube-proxy ends when its file is written, and `up` may break off before it is started."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
