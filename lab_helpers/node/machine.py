@@ -19,6 +19,8 @@ from lab_helpers.node.build.debian import NODE_ROOT
 
 # A node's namespaces; everything in them ends with the process that this starts.
 UNSHARE = ("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
+# What a program has there: the host's own proxies, say, are none for anything in the lab.
+ENVIRONMENT = ("PATH=/opt/lab/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root")
 CGROUP = "meshlab"
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 AGAIN = "Run `meshlab down` again."
@@ -194,7 +196,7 @@ def stop(machine: Machine) -> None:
 
 
 def inside(machine: Machine, command: Sequence[str]) -> list[str]:
-    """`command` as it has to be called to run inside the node.
+    """`command` as it has to be called to run inside the node, with nothing of the caller's environment.
 
     Raises
     ------
@@ -208,7 +210,8 @@ def inside(machine: Machine, command: Sequence[str]) -> list[str]:
 
 
 def _enter(pid: int, command: Sequence[str]) -> list[str]:
-    return ["nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--uts", "--ipc", "--root", "--wd", "--", *map(str, command)]
+    enter = ["nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--uts", "--ipc", "--root", "--wd", "--"]
+    return [*enter, "/usr/bin/env", "--ignore-environment", *ENVIRONMENT, *map(str, command)]
 
 
 def processes(machine: Machine) -> list[int]:

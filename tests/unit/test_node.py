@@ -1,6 +1,7 @@
 """How `up` meets a cluster that is starting, broken or well: the cluster is played by functions."""
 
 import json
+import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,8 +15,9 @@ from lab_helpers.core.wait import wait_until
 from lab_helpers.kube import objects
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kubeconfig import Context
+from lab_helpers.node import machine
 from lab_helpers.node.install import mesh
-from lab_helpers.node.kubernetes import cluster, configuration, pki
+from lab_helpers.node.kubernetes import cluster, components, configuration, pki
 from lab_helpers.node.machine import MACHINE
 
 
@@ -108,6 +110,51 @@ def test_an_api_server_that_never_answers_is_named(monkeypatch):
     monkeypatch.setattr(cluster, "wait_until", lambda probe, what, seconds, *more: wait_until(probe, what, 0, *more))
     with pytest.raises(NodeError, match="(?s)the API server to answer: The cluster does not answer..*meshlab logs kube-apiserver"):
         cluster.reach()
+
+
+@pytest.fixture
+def listener():
+    """A function that makes a web server which notes the requests that it gets: (its address, the list of them)."""
+    servers = []
+
+    def make() -> tuple[str, list[str]]:
+        asked: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):  # noqa: N802
+                asked.append(self.requestline)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}", asked
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_no_proxy_of_the_host_is_one_in_the_node(monkeypatch, listener):
+    (proxy, by_proxy), (component, asked) = listener(), listener()
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, proxy)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(machine, "init_pid", lambda machine: 1)
+
+    def there(command: list) -> subprocess.CompletedProcess:
+        """Run what is to run in the node, here."""
+        entered = machine.inside(MACHINE, command)
+        return subprocess.run(entered[entered.index("--") + 1 :], check=True, capture_output=True, text=True)
+
+    there(components._curl(f"{component}/readyz"))
+    assert asked == ["GET /readyz HTTP/1.1"] and by_proxy == []
+    assert there(["env"]).stdout.splitlines() == [*machine.ENVIRONMENT]
 
 
 def test_what_is_applied_goes_out_as_kubectl_writes_it():

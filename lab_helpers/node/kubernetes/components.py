@@ -169,17 +169,9 @@ def launch(machine: Machine, component: Component) -> None:
     log = machine.state / "log" / f"{component.name}.log"
     log.touch(mode=0o600)
     # The shell ends at once, so the node's init becomes the component's parent and outlives this command.
-    detached = [
-        "sh",
-        "-c",
-        'log=$1; shift; exec setsid "$@" </dev/null >>"$log" 2>&1 &',
-        "launch",
-        log,
-        *component.command,
-    ]
+    detached = ["sh", "-c", 'log=$1; shift; exec setsid "$@" </dev/null >>"$log" 2>&1 &', "launch", log, *component.command]
     # Go's collector keeps as much garbage as there is data, unless told. On a small machine memory is dearer than its time.
-    environment = {"PATH": f"{BINARIES}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "GOGC": "50"}
-    subprocess.run(node.inside(machine, detached), env=environment, check=True)
+    subprocess.run(node.inside(machine, ["env", "GOGC=50", *detached]), check=True)
 
 
 def start(machine: Machine, say: Say, seconds: float = 60) -> None:
