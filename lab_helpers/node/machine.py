@@ -14,6 +14,7 @@ import psutil
 from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError, NodeError
 from lab_helpers.core.wait import wait_until
+from lab_helpers.node import boot
 from lab_helpers.node.build.binaries import KUBERNETES
 from lab_helpers.node.build.debian import NODE_ROOT
 
@@ -89,55 +90,6 @@ def init_pid(machine: Machine) -> int | None:
         return None
 
 
-# Everything here happens inside the new namespaces, as root. The node's root is a copy-on-write layer over a Debian
-# of its own, so nothing of the host's files is in sight and nothing that a component writes reaches the host.
-BOOT = """
-set -e
-mount --make-rprivate /
-mkdir -p "$STATE/root"
-cd "$STATE/root"
-mkdir -p upper work merged
-mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=upper,workdir=work" merged
-cd merged
-mkdir -p ".$STATE" opt/lab/bin run/lock opt/cni/bin etc/cni/net.d var/log/pods
-mount --bind "$STATE" ".$STATE"
-mount --bind "$BINARIES" opt/lab/bin
-mount --bind "$STATE/cni" etc/cni/net.d
-mount -t proc proc proc
-mount -t sysfs sysfs sys
-mount --rbind /sys/fs/cgroup sys/fs/cgroup
-mount --rbind /dev dev
-mount -t tmpfs tmpfs run
-mount -t tmpfs tmpfs tmp
-mkdir -p run/lock
-cp -n usr/lib/cni/* opt/cni/bin/
-printf 'nameserver %s\\n' "$DNS" > etc/resolv.conf
-printf '127.0.0.1 localhost\\n%s %s\\n' "$ADDRESS" "$NAME" > etc/hosts
-echo "$NAME" > etc/hostname
-hostname "$NAME"
-mkdir -p run/host
-pivot_root . run/host
-umount -l /run/host
-rmdir /run/host
-mount --make-rshared /
-exec /usr/bin/tini -- sleep infinity
-"""
-
-# No default route: what is not the node, its pods or its services is unreachable. What is left is the host's end of the
-# link; the last rule lets answers through to it and nothing else. mangle, because kube-proxy keeps its hands off it.
-NETWORK = """
-set -e
-ip link set lo up
-ip address add {address}/32 peer {host_address} dev eth0
-ip link set eth0 up
-ip route add {services} dev lo src {address}
-echo 1 > /proc/sys/net/ipv4/ip_forward
-echo 1 > /proc/sys/net/ipv4/tcp_orphan_retries
-iptables -t mangle -A POSTROUTING -o eth0 -m conntrack --ctstate NEW,INVALID -j DROP
-touch /run/booted
-"""
-
-
 def start(machine: Machine, log: Path) -> None:
     """Boot the node: its namespaces, root file system and link. Its components come after; see `components`.
 
@@ -157,7 +109,7 @@ def start(machine: Machine, log: Path) -> None:
         "ADDRESS": machine.address,
     }
     # The process writes its own id before it makes anything, so that a boot that is killed here can still be found.
-    held = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(machine.pid_file), *UNSHARE, "sh", "-c", BOOT]
+    held = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(machine.pid_file), *UNSHARE, "sh", "-c", boot.BOOT]
     with log.open("w", encoding="utf-8") as out:
         holder = psutil.Popen(held, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/")
 
@@ -173,7 +125,7 @@ def start(machine: Machine, log: Path) -> None:
     _host("ip", "link", "add", machine.link, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
     _host("ip", "address", "add", f"{machine.host_address}/32", "peer", machine.address, "dev", machine.link)
     _host("ip", "link", "set", machine.link, "up")
-    script = NETWORK.format(address=machine.address, host_address=machine.host_address, services=machine.services)
+    script = boot.NETWORK.format(address=machine.address, host_address=machine.host_address, services=machine.services)
     done = subprocess.run(_enter(pid, ["sh", "-c", script]), capture_output=True, encoding="utf-8")
     if done.returncode:
         raise NodeError(
