@@ -70,13 +70,29 @@ class Machine:
 MACHINE = Machine()  # the one that the embedded lab has
 
 
+def _born(pid: int) -> list[str]:
+    """What tells a process from all others that ever have its id: the boot of the machine, and when it began in it."""
+    began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), began]
+
+
+def _ended(process: psutil.Process) -> bool:
+    """Whether it is gone; a zombie is, though a PID 1 that reaps nobody (a container's may not) keeps it for ever."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def _holder(machine: Machine) -> psutil.Process | None:
     """The `unshare` process that holds the node's namespaces, in whatever state of its boot it is."""
     try:
-        process = psutil.Process(int(machine.pid_file.read_text(encoding="utf-8")))
-        # A process id may have been given to somebody else since.
-        return process if process.name() == "unshare" else None
-    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+        pid, *born = machine.pid_file.read_text(encoding="utf-8").split()
+        process = psutil.Process(int(pid))
+        # Its id may have been given to somebody else since, after a reboot in particular. Labs of an earlier version noted no more than it.
+        same = born == _born(process.pid) if born else process.name() == "unshare"
+        return process if same and not _ended(process) else None
+    except (FileNotFoundError, ProcessLookupError, ValueError, psutil.NoSuchProcess):
         return None
 
 
@@ -84,7 +100,7 @@ def init_pid(machine: Machine) -> int | None:
     """The host's process id of the node's init, or None when no node has booted to its end."""
     try:
         holder = _holder(machine)
-        init = next((child for child in holder.children() if child.name() == "tini"), None) if holder else None
+        init = next((child for child in holder.children() if child.name() == "tini" and not _ended(child)), None) if holder else None
         return init.pid if init and Path(f"/proc/{init.pid}/root", "run/booted").exists() else None
     except psutil.NoSuchProcess:
         return None
@@ -108,10 +124,13 @@ def start(machine: Machine, log: Path) -> None:
         "NAME": machine.name,
         "ADDRESS": machine.address,
     }
-    # The process writes its own id before it makes anything, so that a boot that is killed here can still be found.
-    held = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(machine.pid_file), *UNSHARE, "sh", "-c", boot.BOOT]
+    # It makes nothing before it is written down who it is, so that a boot that is killed here can still be found.
+    held = ["sh", "-c", 'read go && exec "$@" </dev/null', "held", *UNSHARE, "sh", "-c", boot.BOOT]
     with log.open("w", encoding="utf-8") as out:
-        holder = psutil.Popen(held, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/")
+        holder = psutil.Popen(held, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, cwd="/")
+    machine.pid_file.write_text(" ".join([str(holder.pid), *_born(holder.pid)]), encoding="utf-8")
+    with holder.stdin as told:
+        told.write(b"go\n")
 
     def init() -> int | None:
         if holder.poll() is not None:
@@ -139,12 +158,20 @@ def stop(machine: Machine) -> None:
     if holder := _holder(machine):
         held = [holder, *holder.children(recursive=True)]
         holder.kill()
-        wait_until(lambda: not any(each.is_running() for each in held), "the end of the node's processes", 30, error=NodeError, do=AGAIN)
-    # A network namespace without processes outlives them while TCP still tries to say goodbye; the link need not.
-    if Path(f"/sys/class/net/{machine.link}").exists():
-        _host("ip", "link", "delete", machine.link)
+        wait_until(lambda: all(map(_ended, held)), "the end of the node's processes", 30, error=NodeError, do=AGAIN)
+    _remove_link(machine.link)
     machine.pid_file.unlink(missing_ok=True)
     remove_cgroups()
+
+
+def _remove_link(name: str) -> None:
+    """Delete a link. A network namespace without processes outlives them while TCP still tries to say goodbye; its link need not."""
+    link = Path("/sys/class/net", name)
+    if link.exists():
+        done = subprocess.run(["ip", "link", "delete", name], capture_output=True, encoding="utf-8")
+        # When the kernel was faster and is taking it away with its namespace, that has failed, and is no failure.
+        said = done.stderr.strip()
+        wait_until(lambda: not link.exists(), f"the end of the link {name}", 10, late=lambda: said, error=HostError, do=AGAIN)
 
 
 def inside(machine: Machine, command: Sequence[str]) -> list[str]:

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from lab_helpers.core import paths
-from lab_helpers.core.errors import ClusterError, MeshError, NodeError, TrafficError
+from lab_helpers.core.errors import ClusterError, HostError, MeshError, NodeError, TrafficError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.kube import objects
 from lab_helpers.kube.client import Client
@@ -207,3 +208,64 @@ def test_what_a_running_component_watches_is_not_written_again(monkeypatch, tmp_
     configuration.write(MACHINE)
     assert files[0].read_text() == before[0][1], "what has changed is not taken up"
     assert [(each.stat().st_mtime_ns, each.read_text()) for each in files[1:]] == before[1:]
+
+
+@pytest.fixture
+def process(monkeypatch, tmp_path):
+    """A process that stands for the one that holds a node, which nobody reaps; the node's state is the test's own."""
+    monkeypatch.setattr(paths, "STATE", tmp_path)
+    monkeypatch.setattr(machine, "remove_cgroups", lambda: None)
+    with subprocess.Popen(["sleep", "infinity"]) as started:
+        yield started
+        started.kill()
+
+
+NODE = machine.Machine(link="no-such-link")
+
+
+def test_the_node_is_found_and_its_end_seen_though_nobody_reaps_it(process):
+    NODE.pid_file.write_text(" ".join([str(process.pid), *machine._born(process.pid)]))
+    assert machine._holder(NODE).pid == process.pid
+    machine.stop(NODE)
+    assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE and not NODE.pid_file.exists()
+    NODE.pid_file.write_text(" ".join([str(process.pid), *machine._born(process.pid)]))
+    assert machine._holder(NODE) is None
+    process.wait()
+    assert machine._holder(NODE) is None
+
+
+@pytest.mark.parametrize("born", [["another boot", "1"], ["{boot}", "1"], ["another boot", "{began}"]], ids=["both", "began", "boot"])
+def test_somebody_elses_process_that_has_the_id_now_is_left_alone(process, monkeypatch, born):
+    boot, began = machine._born(process.pid)
+    monkeypatch.setattr(psutil.Process, "name", lambda self: "unshare")
+    NODE.pid_file.write_text(" ".join([str(process.pid), *(each.format(boot=boot, began=began) for each in born)]))
+    assert machine.init_pid(NODE) is None
+    machine.stop(NODE)
+    assert psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE and not NODE.pid_file.exists()
+
+
+@pytest.mark.parametrize("text", ["", "x", "99999999", "99999999 boot 1"])
+def test_a_note_that_says_nothing_or_of_somebody_gone_is_no_node(process, text):
+    NODE.pid_file.write_text(text)
+    assert machine._holder(NODE) is None
+
+
+def test_a_link_that_goes_by_itself_is_as_good_as_one_that_was_deleted(monkeypatch, tmp_path):
+    """The kernel takes the link of a dying namespace away: between two looks, in the middle of `ip link delete`, or a moment after."""
+    link = tmp_path / "meshlab0"
+
+    def delete(command, **how):
+        threading.Timer(0.1, link.rmdir).start()
+        return subprocess.CompletedProcess(command, 1, "", "Cannot find device")
+
+    monkeypatch.setattr(machine, "Path", lambda *parts: link)
+    monkeypatch.setattr(machine.subprocess, "run", delete)
+    machine._remove_link(link.name)
+    link.mkdir()
+    machine._remove_link(link.name)
+    assert not link.exists()
+    link.mkdir()
+    monkeypatch.setattr(machine, "wait_until", lambda probe, what, seconds, **more: wait_until(probe, what, 0, **more))
+    monkeypatch.setattr(threading, "Timer", lambda *how: SimpleNamespace(start=lambda: None))
+    with pytest.raises(HostError, match="Cannot find device"):
+        machine._remove_link(link.name)
