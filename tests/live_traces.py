@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import psutil
@@ -11,6 +12,24 @@ from lab_helpers.core import paths
 from lab_helpers.node import machine
 from lab_helpers.node.machine import MACHINE
 from tests.live import sh
+
+SETTINGS = Path("/proc/sys")
+# Written by the kernel itself as it goes.
+RESTLESS = {"kernel/ns_last_pid", "kernel/hung_task_warnings", "kernel/perf_event_max_sample_rate", "kernel/tainted"}
+
+
+def kernel_settings() -> dict[str, str]:
+    """Every setting of the kernel that is the whole machine's, or the host's own network's on all links, by its path."""
+    found = {}
+    for folder in ("kernel", "vm", "net/ipv4/conf/all", "net/ipv6/conf/all"):
+        for path in (SETTINGS / folder).rglob("*"):
+            mode, name = path.stat().st_mode, str(path.relative_to(SETTINGS))
+            if stat.S_ISREG(mode) and mode & 0o400 and mode & 0o200 and name not in RESTLESS:
+                try:
+                    found[name] = path.read_text().strip()
+                except OSError:  # one that this machine has and cannot tell
+                    continue
+    return {**found, "net/ipv4/ip_forward": (SETTINGS / "net/ipv4/ip_forward").read_text().strip()}
 
 
 def traces() -> dict[str, set[str]]:
@@ -43,6 +62,7 @@ def traces() -> dict[str, set[str]]:
             if not line.startswith("#")
         },
         "sockets": {" ".join(line.split()[:1] + line.split()[4:6]) for line in listening.splitlines()},
+        "kernel settings": {f"{name}={value}" for name, value in kernel_settings().items()},
         "files": {str(path) for path in (MACHINE.state, paths.KUBECONFIG) if path.exists()},
     }
 

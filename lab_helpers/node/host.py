@@ -113,8 +113,9 @@ KERNEL = {
     "veth links": ("ip link add test0 type veth peer name test1", "CONFIG_VETH"),
     "iptables": (
         "iptables -t nat -A OUTPUT -p tcp -j REDIRECT --to-ports 1; "
-        "iptables -t mangle -A POSTROUTING -m conntrack --ctstate NEW -j DROP; iptables -t nat -A POSTROUTING -j MASQUERADE",
-        "CONFIG_NF_TABLES or CONFIG_IP_NF_IPTABLES, with NAT, REDIRECT, MASQUERADE and conntrack",
+        "iptables -t mangle -A POSTROUTING -m conntrack --ctstate NEW -j DROP; iptables -t nat -A POSTROUTING -j MASQUERADE; "
+        "[ ! -e /proc/sys/net/ipv6 ] || ip6tables -t mangle -A POSTROUTING -j DROP",
+        "CONFIG_NF_TABLES or CONFIG_IP_NF_IPTABLES, with NAT, REDIRECT, MASQUERADE and conntrack, and the same for IPv6 if there is any",
     ),
 }
 

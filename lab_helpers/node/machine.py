@@ -72,8 +72,8 @@ MACHINE = Machine()  # the one that the embedded lab has
 
 def _born(pid: int) -> list[str]:
     """What tells a process from all others that ever have its id: the boot of the machine, and when it began in it."""
-    began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), began]
+    began = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    return [Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip(), began]
 
 
 def _ended(process: psutil.Process) -> bool:
@@ -123,6 +123,7 @@ def start(machine: Machine, log: Path) -> None:
         "DNS": machine.dns,
         "NAME": machine.name,
         "ADDRESS": machine.address,
+        "SETTINGS": " ".join(f"{name}={value}" for name, value in boot.KERNEL_SETTINGS.items()),
     }
     # It makes nothing before it is written down who it is, so that a boot that is killed here can still be found.
     held = ["sh", "-c", 'read go && exec "$@" </dev/null', "held", *UNSHARE, "sh", "-c", boot.BOOT]
@@ -142,9 +143,12 @@ def start(machine: Machine, log: Path) -> None:
 
     pid = wait_until(init, "the node's init", seconds=20, error=NodeError, do="See `meshlab logs boot`.")
     _host("ip", "link", "add", machine.link, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+    # On this end, too, which root in the node cannot reach.
+    _host("sh", "-ec", boot.NO_IPV6.format(link=machine.link))
     _host("ip", "address", "add", f"{machine.host_address}/32", "peer", machine.address, "dev", machine.link)
     _host("ip", "link", "set", machine.link, "up")
-    script = boot.NETWORK.format(address=machine.address, host_address=machine.host_address, services=machine.services)
+    addresses = {"address": machine.address, "host_address": machine.host_address, "services": machine.services}
+    script = boot.NETWORK.format(no_ipv6=boot.NO_IPV6.format(link="eth0"), **addresses)
     done = subprocess.run(_enter(pid, ["sh", "-c", script]), capture_output=True, encoding="utf-8")
     if done.returncode:
         raise NodeError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 import subprocess
 import threading
 from contextlib import contextmanager
@@ -46,9 +48,9 @@ def in_pod(script: str) -> subprocess.CompletedProcess:
 
 
 @contextmanager
-def counted(interface: str):
+def counted(interface: str, which: str = LAB):
     """Count the packets of the lab on `interface`: yields a list that holds the number at the end."""
-    command = ["tcpdump", "-i", interface, "-n", "--immediate-mode", LAB]
+    command = ["tcpdump", "-i", interface, "-n", "--immediate-mode", which]
     capture = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert "listening on" in capture.stderr.readline() + capture.stderr.readline()  # counting has begun
     count: list[int] = []
@@ -62,10 +64,20 @@ def uplinks() -> list[str]:
     return [name for name, link in psutil.net_if_stats().items() if link.isup and name not in ("lo", MACHINE.link)]
 
 
+class Everywhere(HTTPServer):
+    """On every address of the host, IPv4 and IPv6."""
+
+    address_family = socket.AF_INET6
+
+    def server_bind(self):
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
 @contextmanager
 def server_of_the_host():
     """A web server on every address of the host."""
-    server = HTTPServer(("0.0.0.0", 0), SimpleHTTPRequestHandler)
+    server = Everywhere(("::", 0), SimpleHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_port
     server.shutdown()
@@ -88,6 +100,54 @@ def test_the_host_itself_does_not_answer(pod):
         assert sh("sh", "-c", FETCH + url).stdout == "200"  # it is there, for the host
         for who, done in (("pod", pod(FETCH + url)), ("node", on_node("sh", "-c", FETCH + url, check=False))):
             assert done.returncode != 0, f"the host answered the {who}"
+
+
+def derived() -> str:
+    """The address that the host's end of the link would have under IPv6 by itself (RFC 4291, appendix A)."""
+    mac = bytes.fromhex(Path("/sys/class/net", MACHINE.link, "address").read_text().strip().replace(":", ""))
+    return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]))
+
+
+def test_the_link_speaks_no_ipv6(pod):
+    """Neither to the address that the host's end has by itself, nor to everybody on the link, nor to another address of the host."""
+    assert not [each for each in psutil.net_if_addrs()[MACHINE.link] if each.family == socket.AF_INET6]
+    assert on_node("ip", "-6", "address", "show", "dev", "eth0").stdout == ""
+    own = [each.address.partition("%")[0] for name in uplinks() for each in psutil.net_if_addrs()[name] if each.family == socket.AF_INET6]
+    with server_of_the_host() as port, counted(MACHINE.link, "ip6") as on_link, counted(MACHINE.link) as of_lab:
+        assert sh("sh", "-c", FETCH + f"--globoff 'http://[::1]:{port}/'").stdout == "200"  # it is there, for the host
+        for address in (f"{derived()}%25eth0", "ff02::1%25eth0", *own):
+            url = FETCH + f"--globoff 'http://[{address}]:{port}/'"
+            for who, done in (("pod", pod(url)), ("node", on_node("sh", "-c", url, check=False))):
+                assert done.returncode != 0, f"{address} answered the {who}"
+        on_node("bash", "-c", "echo found >/dev/udp/ff02::1%eth0/5353", check=False)
+        sh("curl", "--silent", "--output", "/dev/null", f"http://{MACHINE.address}:30080/productpage")
+    assert of_lab[0] > 0, "the counter counts nothing"
+    assert on_link[0] == 0, f"{on_link[0]} packets of IPv6 were seen on {MACHINE.link}"
+
+
+def test_the_host_does_not_listen_to_ipv6_whatever_root_in_the_node_does(pod):
+    """The node's own end and rule are for whoever makes no effort; the host's end is the one that counts."""
+    undo = (
+        "ip6tables --table mangle --flush POSTROUTING; echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6; "
+        "ip -6 address add fe80::7/64 dev eth0 nodad"
+    )
+    redo = (
+        "ip -6 address flush dev eth0; echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6; "
+        "ip6tables --table mangle --append POSTROUTING --out-interface eth0 --jump DROP"
+    )
+    before = on_node("ip6tables-save", "--table", "mangle").stdout
+    assert "-A POSTROUTING -o eth0 -j DROP" in before
+    mac = Path("/sys/class/net", MACHINE.link, "address").read_text().strip()
+    try:
+        on_node("sh", "-ec", undo)
+        on_node("ip", "-6", "neighbour", "replace", derived(), "lladdr", mac, "dev", "eth0")  # nobody would tell
+        with server_of_the_host() as port, counted(MACHINE.link, "ip6") as on_link:
+            url = f"'http://[{derived()}%25eth0]:{port}/'"
+            done = on_node("sh", "-c", FETCH + "--globoff " + url, check=False)
+        assert done.returncode != 0, f"the host answered: {done.stdout}"
+        assert on_link[0] > 0, "nothing was sent, so nothing was shown"
+    finally:
+        on_node("sh", "-ec", redo)
 
 
 def test_no_name_outside_is_known(pod):

@@ -16,20 +16,38 @@ from lab_helpers.istio import installation
 from lab_helpers.istio.gateway import fetch
 from lab_helpers.kube import mark
 from lab_helpers.lab import connect
+from lab_helpers.node import boot
 from lab_helpers.node.machine import MACHINE
-from tests.live import MESHLAB, kubectl, kubectl_json, meshlab, objects
-from tests.live_traces import difference, traces
+from tests.live import MESHLAB, kubectl, kubectl_json, meshlab, objects, on_node
+from tests.live_traces import SETTINGS, difference, traces
 
 pytestmark = pytest.mark.lab
 # With the images of the lab the overlay has to be asked for: on stock Envoy nothing works without it.
 UP = ("up", "--context", "theirs", "--overlay", paths.OVERLAY)
 
 
+# Values that the kubelet would change; none of them changes what the machine does as long as it is well.
+OTHERS = {
+    "vm/overcommit_memory": "0",
+    "kernel/panic": "7",
+    "kernel/panic_on_oops": "0",
+    "kernel/keys/root_maxkeys": "1000001",
+    "kernel/keys/root_maxbytes": "25000001",
+}
+
+
 @pytest.fixture(scope="module")
 def nothing():
-    """The machine without a lab."""
+    """The machine without a lab, with settings of its kernel that are not those that a kubelet wants."""
     meshlab("down")
-    return traces()
+    before = {name: (SETTINGS / name).read_text() for name in OTHERS}
+    try:
+        for name, value in OTHERS.items():
+            (SETTINGS / name).write_text(value)
+        yield traces()
+    finally:
+        for name, value in before.items():
+            (SETTINGS / name).write_text(value)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +142,14 @@ def test_a_stale_kubeconfig_gets_a_sentence(bare, tmp_path):
     stale = tmp_path / "stale"
     stale.write_text(Path(paths.KUBECONFIG).read_text().replace(":6443", ":6444"))
     refused("up", "--context", "meshlab", "--yes", sentence="does not answer", env={**os.environ, "KUBECONFIG": str(stale)})
+
+
+def test_a_running_lab_has_changed_no_setting_of_the_machine(nothing, bare):
+    assert "kernel settings" not in difference(nothing, traces()) and {*OTHERS} < {*boot.KERNEL_SETTINGS}
+    for name, wanted in boot.KERNEL_SETTINGS.items():  # by which the kubelet finds what it wants
+        assert on_node("cat", SETTINGS / name).stdout.strip() == str(wanted)
+    refused = on_node("sh", "-c", "echo 1 > /proc/sys/kernel/panic_on_warn", check=False)
+    assert refused.returncode != 0 and "Read-only" in refused.stderr
 
 
 def test_down_leaves_nothing(nothing, bare):

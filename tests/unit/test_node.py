@@ -1,10 +1,12 @@
 """How `up` meets a cluster that is starting, broken or well: the cluster is played by functions."""
 
 import json
+import os
 import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -16,7 +18,7 @@ from lab_helpers.core.wait import wait_until
 from lab_helpers.kube import objects
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kubeconfig import Context
-from lab_helpers.node import machine
+from lab_helpers.node import boot, machine
 from lab_helpers.node.install import mesh
 from lab_helpers.node.kubernetes import cluster, components, configuration, pki
 from lab_helpers.node.machine import MACHINE
@@ -269,3 +271,33 @@ def test_a_link_that_goes_by_itself_is_as_good_as_one_that_was_deleted(monkeypat
     monkeypatch.setattr(threading, "Timer", lambda *how: SimpleNamespace(start=lambda: None))
     with pytest.raises(HostError, match="Cannot find device"):
         machine._remove_link(link.name)
+
+
+def in_namespaces(script: str, folder: Path, **env: str) -> str:
+    """What a shell prints that is root in namespaces of its own, started in `folder`."""
+    root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    command = ["unshare", *root, "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", script]
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_kernels_settings_read_as_the_kubelet_wants_them_and_are_not_written(tmp_path):
+    look = "cat proc/sys/kernel/panic proc/sys/vm/overcommit_memory"
+    write = """
+        (echo 1 >proc/sys/kernel/panic_on_warn) 2>/dev/null || echo refused
+        echo 1 >proc/sys/net/ipv4/ip_forward && cat proc/sys/net/ipv4/ip_forward"""
+    script = f"set -e; mkdir proc run; mount -t proc proc proc; {boot.KEEP_KERNEL} {look} {write}"
+    before = Path("/proc/sys/kernel/panic").read_text()
+    said = in_namespaces(script, tmp_path, SETTINGS="kernel/panic=77 vm/overcommit_memory=7 kernel/no/such=1")
+    assert said.split() == ["77", "7", "refused", "1"] and Path("/proc/sys/kernel/panic").read_text() == before
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_an_end_of_the_link_has_no_ipv6(tmp_path, quiet):
+    """One that has been left as it is has an address as soon as it is up, unless the kernel has no IPv6 at all."""
+    script = f"""set -e; ip link add a0 type veth peer name b0
+        {boot.NO_IPV6.format(link="a0") if quiet else ""}
+        ip link set b0 up; ip link set a0 up; ip -6 -oneline address show dev a0; ip -details link show dev a0"""
+    said = in_namespaces(script, tmp_path)
+    assert ("fe80::" in said, "addrgenmode none" in said) == (not quiet, quiet) or not Path("/proc/sys/net/ipv6").exists()
