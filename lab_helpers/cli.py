@@ -73,6 +73,16 @@ def agree(plan: str) -> None:
 
 
 @main.command()
+def down():
+    """Take the lab down; nothing of it is left but the caches."""
+    from lab_helpers.node import lifecycle
+    from lab_helpers.node.progress import Report
+
+    with Report() as report:
+        lifecycle.down(report)
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def status(as_json):
     """Say how the lab is; exit code 1 when something is wrong."""

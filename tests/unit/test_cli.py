@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -110,3 +111,12 @@ def test_what_is_built_is_for_everybody_and_keys_are_not_whatever_the_umask(rest
     assert done.exit_code == 0, done.output
     found = {each.name: each.stat().st_mode & 0o777 for each in (part.path, *part.path.rglob("*"), tmp_path / "key")}
     assert found == {part.path.name: 0o755, "module.py": 0o644, "bin": 0o755, "program": 0o755, "key": 0o600}
+
+
+def test_every_command_that_the_pages_and_the_makefile_name_is_there():
+    root = Path(__file__).parents[2]
+    pages = [root / "README.md", root / "CONTRIBUTING.md", *(root / "book").glob("*.md")]
+    named = {name for page in pages for name in re.findall(r"\bmeshlab ([a-z][a-z-]+)\b", page.read_text(encoding="utf-8"))}
+    named |= set(re.findall(r"\$\(MESHLAB\) ([a-z-]+)", (root / "Makefile").read_text(encoding="utf-8")))
+    assert {"up", "down", "status", "run", "course"} <= named
+    assert named <= set(main.commands)
