@@ -1,16 +1,21 @@
 """Checks: a learner's live state in, a sentence out; what is wrong is named, and why is hinted at.
 
 A chapter's checks are functions in its folder's ``checks.py``, each registered under its number when the chapter is imported. A check
-returns the sentence that is true if all is well, and raises `wrong` otherwise.
+returns the sentence that is true if all is well, and raises `wrong` otherwise. Its parameters say by their annotations what it looks at
+(`inputs`); it is not asked before it has been given that.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab_helpers.core.errors import CheckError, LabError
+from lab_helpers.show.inputs import given, taken
+
+__all__ = ["check", "given", "numbers", "register", "wrong"]
 
 
 @dataclass(frozen=True)
@@ -51,24 +56,20 @@ def check(number: str, *state, **answers) -> None:
     """
     found = _find(number)
     try:
-        sentence = found.judge(*state, **answers)
+        arguments = inspect.signature(found.judge).bind(*state, **answers).arguments
+    except TypeError as error:
+        raise LabError(f"Check {number} was not given what it looks at: {error}.", f"It judges: {found.title}.") from None
+    arguments = taken(found.judge, arguments, number, found.title)
+    try:
+        sentence = found.judge(**arguments)
     except CheckError as error:
         raise CheckError(f"✘ {number} {found.title}: {error.what}", error.do) from None
-    except TypeError as error:
-        if "argument" not in str(error):
-            raise
-        raise LabError(f"Check {number} was not given what it looks at: {error}.", f"It judges: {found.title}.") from None
     print(f"✔ {number} {found.title}: {sentence}")
 
 
 def wrong(what: str, hint: str) -> CheckError:
     """The error that a check raises: what is wrong, and a hint that does not give the answer away."""
     return CheckError(what, hint)
-
-
-def given(answer) -> set[str]:
-    """A learner's answer as a set of words, whether it came as one word or as several."""
-    return {answer} if isinstance(answer, str) else set(answer)
 
 
 def numbers(chapter: str) -> list[str]:

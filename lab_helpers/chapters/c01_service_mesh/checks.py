@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from lab_helpers.chapters.c01_service_mesh.callers import attempts
 from lab_helpers.istio import proxies
 from lab_helpers.kube.kinds import POD
 from lab_helpers.show.checks import given, register, wrong
+from lab_helpers.show.inputs import Words, table
 
 # What somebody may want to name in a rule, and what the field is called in which a Kubernetes API would take it.
 WORDS = {
@@ -15,6 +14,11 @@ WORDS = {
     "method": "methods", "path": "paths", "service account": "serviceAccounts",
 }  # fmt: skip
 READ, OTHER, WRITE = "GET /ratings/0", "GET /ratings/1", "POST /ratings/99"  # a book that nobody looks at
+
+# What the checks look at.
+Heard = table(text=["source", "destination", "text"], flags=["legible"])
+Identities = table(text=["pod", "identity"])
+Calls = table(text=["source", "destination"], numbers=["requests"])
 
 
 @register("01.1", "Without a mesh, whoever can send is answered")
@@ -32,7 +36,7 @@ def everybody_is_answered(lab) -> str:
 
 
 @register("01.2", "What a NetworkPolicy can name")
-def what_a_network_policy_names(lab, answer) -> str:
+def what_a_network_policy_names(lab, answer: Words) -> str:
     """The learner's answer agrees with the API server's own list of fields."""
     named = given(answer)
     if unknown := sorted(named - set(WORDS)):
@@ -48,7 +52,7 @@ def what_a_network_policy_names(lab, answer) -> str:
 
 
 @register("01.3", "What is said on the wire")
-def the_password_was_read(heard: pd.DataFrame, answer: str) -> str:
+def the_password_was_read(heard: Heard, answer: str) -> str:
     """A legible packet holds the password that the learner has read."""
     if not len(heard):
         raise wrong("no packet was overheard", "Was the command one that sends something to port 9080 of another pod?")
@@ -62,7 +66,7 @@ def the_password_was_read(heard: pd.DataFrame, answer: str) -> str:
 
 
 @register("01.4", "Who counts")
-def nobody_counts(calls: pd.DataFrame, answer: int) -> str:
+def nobody_counts(calls: Calls, answer: int) -> str:
     """The only edge that anybody has counted is the way in."""
     way_in = calls[calls["source"] == "ingressgateway"]
     inside = calls[calls["source"] != "ingressgateway"]
@@ -76,7 +80,7 @@ def nobody_counts(calls: pd.DataFrame, answer: int) -> str:
 
 
 @register("01.5", "The three questions, answered")
-def three_answers(lab, heard: pd.DataFrame, identities: pd.DataFrame, calls: pd.DataFrame) -> str:
+def three_answers(lab, heard: Heard, identities: Identities, calls: Calls) -> str:
     """Only reviews may read, nothing legible passed, every caller has a name, and the calls between services are counted."""
     _verdicts(lab, {("reviews", READ): 200, ("reviews", WRITE): 403, ("productpage", READ): 403, ("plain-client", READ): 403})
     if not len(heard):

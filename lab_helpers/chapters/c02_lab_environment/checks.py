@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 
-import pandas as pd
-
 from lab_helpers.chapters.c02_lab_environment import autoscaler, cluster
 from lab_helpers.kube.kinds import AUTOSCALER
 from lab_helpers.show.checks import register, wrong
+from lab_helpers.show.inputs import table
 
 OLDEST = (1, 31)  # the oldest Kubernetes that Istio 1.31 supports
+
+# What the checks look at.
+Seen = table(numbers=["wanted", "pods"], measured=["utilization"])
 
 
 @register("02.1", "Is it new enough, and is there room?")
@@ -55,8 +57,10 @@ def metrics_api(lab) -> str:
 
 
 @register("02.4", "Up, and down again")
-def up_and_down(seen: pd.DataFrame, target: float) -> str:
+def up_and_down(seen: Seen, target: float) -> str:
     """The autoscaler acted on what it measured: up while use was above the target, down when it was below."""
+    if seen.empty:
+        raise wrong("nothing was seen", 'Follow it while the load runs: follow(lab, "web", 3).')
     most = seen["pods"].max()
     if most <= seen["pods"].iloc[0]:
         raise wrong("the number of pods has not grown", "Does the load run? kubectl top pods")

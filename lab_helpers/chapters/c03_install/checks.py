@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 
-import pandas as pd
-
 from lab_helpers.core.errors import LabError
 from lab_helpers.istio import configuration, converge, installation, istiod
 from lab_helpers.kube.kinds import CUSTOM_RESOURCE_DEFINITION, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
 from lab_helpers.show.checks import given, register, wrong
+from lab_helpers.show.inputs import Words, table
 
 SKEW = 1  # minor versions that istioctl and the control plane may be apart
 NO_EGRESS = "-f 03_install/02-no-egress.yaml"
+
+# What the checks look at.
+Profiles = table("control plane")
+Differences = table(text=["object"])
+Seen = table(numbers=["status"])
 
 
 @register("03.1", "istioctl fits the mesh")
@@ -29,12 +33,14 @@ def istioctl_fits(lab) -> str:
 
 
 @register("03.2", "What the profiles install")
-def without_control_plane(table: pd.DataFrame, answer) -> str:
+def without_control_plane(profiles: Profiles, answer: Words) -> str:
     """The learner names the profiles that install no control plane."""
-    without = set(table.index[table["control plane"] == ""])
+    without = set(profiles.index[profiles["control plane"] == ""])
+    if not without:
+        raise wrong("every profile in this table installs istiod", "Is it the table of all profiles?")
     named = given(answer)
-    if named - set(table.index):
-        raise wrong(f"there is no profile {min(named - set(table.index))}", "The rows of the table are the profiles.")
+    if named - set(profiles.index):
+        raise wrong(f"there is no profile {min(named - set(profiles.index))}", "The rows of the table are the profiles.")
     if named - without:
         raise wrong(f"{min(named - without)} does install istiod", "Look down the first column.")
     if without - named:
@@ -43,10 +49,12 @@ def without_control_plane(table: pd.DataFrame, answer) -> str:
 
 
 @register("03.3", "default against demo")
-def autoscaled(difference: pd.DataFrame, answer) -> str:
+def autoscaled(difference: Differences, answer: Words) -> str:
     """The learner names the Deployments that only the default profile scales by load."""
     kind = "HorizontalPodAutoscaler "
     scaled = {each.removeprefix(kind) for each in difference["object"] if each.startswith(kind)}
+    if not scaled:
+        raise wrong("there is no autoscaler in this table", "Is it that of default against demo?")
     named = given(answer)
     if named - scaled:
         raise wrong(f"{min(named - scaled)} has no autoscaler in either profile", "Look for the kind HorizontalPodAutoscaler.")
@@ -56,7 +64,7 @@ def autoscaled(difference: pd.DataFrame, answer) -> str:
 
 
 @register("03.4", "Istio is gone, the application runs")
-def uninstalled(lab, seen: pd.DataFrame) -> str:
+def uninstalled(lab, seen: Seen) -> str:
     """No control plane, no kinds, no webhooks; every request is still answered."""
     if istiod.runs(lab.client):
         raise wrong("istiod still runs", "istioctl uninstall --purge takes everything away.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from lab_helpers.core.statistics import ALPHA, goodness_of_fit, required_n
 from lab_helpers.istio import proxies
+from lab_helpers.istio.gateway import Page
 from lab_helpers.kube import pods
 from lab_helpers.kube.kinds import POD, SERVICE, Kind
 from lab_helpers.show.checks import given, register, wrong
+from lab_helpers.show.inputs import Words, several, table
 from lab_helpers.show.plots import count
 from lab_helpers.traffic import observe
 
@@ -24,6 +24,11 @@ CALLS = {
     ("productpage-v1", "details-v1"), ("productpage-v1", "reviews-v1"), ("productpage-v1", "reviews-v2"),
     ("productpage-v1", "reviews-v3"), ("reviews-v2", "ratings-v1"), ("reviews-v3", "ratings-v1"),
 }  # fmt: skip
+
+# What the checks look at.
+Pages = several(Page, "pages, as lab.page() gives them")
+Calls = table(text=["source", "destination"])
+Seen = table("version", numbers=["status"])
 
 
 @register("04.1", "Bookinfo runs")
@@ -58,7 +63,7 @@ def bookinfo_runs(lab) -> str:
 
 
 @register("04.2", "The page in its three faces")
-def three_faces(pages) -> str:
+def three_faces(pages: Pages) -> str:
     """Each version of reviews was met, and showed its own stars."""
     seen = {page.reviews_version: page.stars for page in pages if page.status == 200}
     missing = sorted(set(STARS) - set(seen))
@@ -74,7 +79,7 @@ def three_faces(pages) -> str:
 
 
 @register("04.3", "Who calls ratings")
-def who_calls_ratings(calls: pd.DataFrame, answer) -> str:
+def who_calls_ratings(calls: Calls, answer: Words) -> str:
     """The learner's answer agrees with what the proxies have counted, and the graph is Bookinfo's."""
     edges = {(each.source, each.destination) for each in calls.itertuples()}
     missing = sorted(CALLS - edges)
@@ -93,7 +98,7 @@ def who_calls_ratings(calls: pd.DataFrame, answer) -> str:
 
 
 @register("04.4", "Equal thirds")
-def equal_thirds(seen: pd.DataFrame) -> str:
+def equal_thirds(seen: Seen) -> str:
     """The shares agree with thirds, judged on enough requests."""
     needed = required_n(THIRDS, FAULT, ALPHA, POWER)
     failed = seen[seen["status"] != 200]

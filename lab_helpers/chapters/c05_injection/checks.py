@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import yaml
 
 from lab_helpers.chapters.c05_injection import injection
@@ -11,10 +10,14 @@ from lab_helpers.kube import pods
 from lab_helpers.kube.commands import Output
 from lab_helpers.kube.kinds import DEPLOYMENT, NAMESPACE, POD
 from lab_helpers.show.checks import given, register, wrong
+from lab_helpers.show.inputs import Words, table
 
 LABEL = "sidecar.istio.io/inject"
 OWN = {"client", "productpage-v1", "details-v1", "ratings-v1"}  # what the chapter starts with; who else is there is not its business
 MENDED = ("quiet", "hosted")
+
+# What the checks look at.
+Sidecars = table("analyze", "check-inject", flags=["sidecar"])
 
 
 @register("05.1", "No sidecar anywhere")
@@ -27,9 +30,9 @@ def none_yet(lab) -> str:
 
 
 @register("05.2", "What the webhook adds")
-def added(before: Output, after: Output, answer) -> str:
+def added(before: Output, after: Output, answer: Words) -> str:
     """The learner names the containers that the pod has got."""
-    old, new = (_containers(yaml.safe_load(each.stdout)["spec"]) for each in (before, after))
+    old, new = (_containers(_pod(each)["spec"]) for each in (before, after))
     named = given(answer)
     if named - new:
         raise wrong(f"the pod has no container {min(named - new)}", "Look under spec.initContainers.")
@@ -91,9 +94,9 @@ def redirected(rules: Output, answer: dict) -> str:
 
 
 @register("05.7", "Who stays silent")
-def undetected(table: pd.DataFrame, answer: str) -> str:
+def undetected(sidecars: Sidecars, answer: str) -> str:
     """The learner names the workload whose missing sidecar neither analyze nor check-inject gives away."""
-    missing = table[~table["sidecar"].astype(bool)]
+    missing = sidecars[~sidecars["sidecar"].astype(bool)]
     silent = {injection.owner(pod) for pod in missing.index[(missing["analyze"] == "") & (missing["check-inject"] == "✔")]}
     if not silent:
         raise wrong("in this table there is no such workload", "Are the two broken Deployments applied?")
@@ -143,6 +146,16 @@ def _template(lab, deployment: str, hint: str = 'lab.checkpoint("05_injection") 
     if found is None:
         raise wrong(f"there is no Deployment {deployment}", hint)
     return found["spec"]["template"]
+
+
+def _pod(printed: Output) -> dict:
+    try:
+        found = yaml.safe_load(printed.stdout)
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict) or "containers" not in (found.get("spec") or {}):
+        raise wrong(f"{printed.command} has printed no pod", "dry_run(lab, NAME) prints one.")
+    return found
 
 
 def _containers(spec: dict) -> set[str]:

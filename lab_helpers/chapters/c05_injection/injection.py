@@ -69,13 +69,22 @@ def owner(pod: str) -> str:
 
 
 def ports(rules: Output) -> dict[str, int]:
-    """Read out of `redirection` where traffic goes: ``outbound`` and ``inbound`` port, and ``exempt``, the user that is left alone."""
+    """Read out of `redirection` where traffic goes: ``outbound`` and ``inbound`` port, and ``exempt``, the user that is left alone.
+
+    Raises
+    ------
+    MeshError
+        These are other rules, or something else.
+    """
     wanted = {
         "outbound": r"-A ISTIO_REDIRECT .*--to-ports (\d+)",
         "inbound": r"-A ISTIO_IN_REDIRECT .*--to-ports (\d+)",
         "exempt": r"-A ISTIO_OUTPUT -m owner --uid-owner (\d+) -j RETURN",
     }
-    return {name: int(re.search(rule, rules.stdout)[1]) for name, rule in wanted.items()}
+    found = {name: re.search(rule, rules.stdout) for name, rule in wanted.items()}
+    if missing := [name for name, rule in found.items() if rule is None]:
+        raise MeshError(f"{rules.command} has printed no rule for {missing[0]}.", "redirection(lab, DEPLOYMENT) prints them.")
+    return {name: int(rule[1]) for name, rule in found.items()}
 
 
 def verdicts(lab) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from lab_helpers.show.checks import given, register, wrong
+from lab_helpers.show.inputs import Words, having, table
 
 GATEWAY, PAGE = "istio-ingressgateway", "productpage-v1"
 USED = {
@@ -13,6 +14,10 @@ USED = {
 }  # fmt: skip
 CLOSE = 0.05  # of a rate
 
+# What the checks look at.
+Graph = table(text=["source", "destination"], numbers=["requests", "rate", "errors"], measured=["mtls"])
+Window = having("seconds", "a window, as lab.window() gives it")
+
 
 def edges(graph: pd.DataFrame) -> set[tuple[str, str]]:
     """Pairs of source and destination."""
@@ -20,7 +25,7 @@ def edges(graph: pd.DataFrame) -> set[tuple[str, str]]:
 
 
 @register("06.1", "The edges that were used, and no others")
-def edges_used(graph: pd.DataFrame) -> str:
+def edges_used(graph: Graph) -> str:
     """The graph of some pages has Bookinfo's seven edges."""
     found = edges(graph)
     if not found:
@@ -35,7 +40,7 @@ def edges_used(graph: pd.DataFrame) -> str:
 
 
 @register("06.2", "The rate of the graph is the rate that was sent")
-def rate_sent(graph: pd.DataFrame, window, sent: int) -> str:
+def rate_sent(graph: Graph, window: Window, sent: int) -> str:
     """The edge into productpage carries what was sent."""
     into = graph[(graph["source"] == GATEWAY) & graph["destination"].str.startswith("productpage")]
     if into.empty:
@@ -48,7 +53,7 @@ def rate_sent(graph: pd.DataFrame, window, sent: int) -> str:
 
 
 @register("06.3", "Why ratings is missing")
-def ratings_missing(graph: pd.DataFrame, answer: str) -> str:
+def ratings_missing(graph: Graph, answer: str) -> str:
     """Nobody called ratings, since one version answered everything; the learner says which."""
     found = edges(graph)
     if any(destination.startswith("ratings") for _, destination in found):
@@ -60,7 +65,7 @@ def ratings_missing(graph: pd.DataFrame, answer: str) -> str:
 
 
 @register("06.4", "The caller without a lock")
-def no_lock(graph: pd.DataFrame, answer: str) -> str:
+def no_lock(graph: Graph, answer: str) -> str:
     """One caller came without mutual TLS, and another with it."""
     open_ = set(graph.loc[graph["mtls"] < 1, "source"])
     locked = set(graph.loc[graph["mtls"] == 1, "source"])
@@ -74,7 +79,7 @@ def no_lock(graph: pd.DataFrame, answer: str) -> str:
 
 
 @register("06.5", "The edge that fails")
-def failing_edge(graph: pd.DataFrame, answer) -> str:
+def failing_edge(graph: Graph, answer: Words) -> str:
     """Half of the calls to ratings fail, and nothing else does; the learner names the callers."""
     failing = graph[graph["errors"] > 0]
     if failing.empty:
@@ -92,7 +97,7 @@ def failing_edge(graph: pd.DataFrame, answer) -> str:
 
 
 @register("06.6", "Two edges into details, one of them locked")
-def two_edges(graph: pd.DataFrame) -> str:
+def two_edges(graph: Graph) -> str:
     """The exercise: `details` called with and without mutual TLS, and nothing else."""
     found = edges(graph)
     if found != {("client-v1", "details-v1"), ("unknown", "details-v1")}:

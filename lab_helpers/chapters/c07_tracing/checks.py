@@ -6,9 +6,15 @@ import pandas as pd
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.show.checks import register, wrong
+from lab_helpers.show.inputs import Pair, having, table
 from lab_helpers.traffic import traces
 
 SPANS, SERVICES = 9, {"istio-ingressgateway", "productpage", "details", "reviews", "ratings"}
+
+# What the checks look at.
+Spans = table("to", "status", text=["service", "kind"], numbers=["start_ms", "duration_ms"], flags=["error"])
+Own = table(text=["service"], numbers=["own_ms"])
+Window = having("known", "a window, as lab.window() gives it")
 
 
 def services(spans: pd.DataFrame) -> set[str]:
@@ -17,7 +23,7 @@ def services(spans: pd.DataFrame) -> set[str]:
 
 
 @register("07.1", "A whole trace")
-def whole_trace(spans: pd.DataFrame) -> str:
+def whole_trace(spans: Spans) -> str:
     """A page with stars leaves nine spans of five services, none of them failed."""
     if spans["error"].any():
         raise wrong(f"{int(spans['error'].sum())} of its spans failed", "Choose a good one: errors is 0 in lab.traces().")
@@ -30,7 +36,7 @@ def whole_trace(spans: pd.DataFrame) -> str:
 
 
 @register("07.2", "Who waits for whom")
-def who_waits(spans: pd.DataFrame, answer: str) -> str:
+def who_waits(spans: Spans, answer: str) -> str:
     """Productpage asks one service, waits, and asks the other; the learner says which comes first."""
     asked = spans[(spans["kind"] == "CLIENT") & spans["service"].str.startswith("productpage.")].sort_values("start_ms")
     names = list(asked["to"])
@@ -45,7 +51,7 @@ def who_waits(spans: pd.DataFrame, answer: str) -> str:
 
 
 @register("07.3", "The call that failed")
-def failed_call(spans: pd.DataFrame, answer: tuple[str, str]) -> str:
+def failed_call(spans: Spans, answer: Pair) -> str:
     """One call failed in an otherwise good page; the learner says whose and to whom."""
     failed = spans[spans["error"]]
     if failed.empty:
@@ -58,8 +64,10 @@ def failed_call(spans: pd.DataFrame, answer: tuple[str, str]) -> str:
 
 
 @register("07.4", "Where the time goes")
-def where_time_goes(own: pd.DataFrame, answer: str) -> str:
+def where_time_goes(own: Own, answer: str) -> str:
     """The service that is busy longest by itself; the learner names it."""
+    if own.empty:
+        raise wrong("there is no service in this table", "Is it that of a trace?")
     busiest = own["service"].iloc[0].partition(".")[0]
     if answer != busiest:
         raise wrong(f"{answer} is not the busiest by itself", "Not the longest bar counts, but what is left of it without the bars below.")
@@ -67,7 +75,7 @@ def where_time_goes(own: pd.DataFrame, answer: str) -> str:
 
 
 @register("07.5", "The switch")
-def switched(lab, window) -> str:
+def switched(lab, window: Window) -> str:
     """The namespace sends to Jaeger; Jaeger has the traces of the window, and Zipkin none that `client` began."""
     if traces.switch(lab) != "jaeger":
         raise wrong("the namespace still sends its spans to Zipkin", "Which Telemetry is nearest: kubectl get telemetry -A.")
@@ -86,7 +94,7 @@ def switched(lab, window) -> str:
 
 
 @register("07.6", "One request among many")
-def one_request(spans: pd.DataFrame, id: str) -> str:
+def one_request(spans: Spans, id: str) -> str:
     """The exercise: a request with an id of the learner's own was found by it."""
     if spans.attrs.get("trace", "").lower() != id.lower():
         raise wrong(f"these are the spans of trace {spans.attrs.get('trace')}", "Pass what lab.trace(...) returned for your id.")

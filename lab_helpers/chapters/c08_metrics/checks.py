@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from numbers import Real
 
 from lab_helpers.show.checks import register, wrong
+from lab_helpers.show.inputs import Estimate, having, several, table
 from lab_helpers.traffic import prometheus
 
 TOLD = 0.005  # how far a learner's share may be off
 
+# What the checks look at.
+Counted = table(text=["destination_version", "response_code"], numbers=["requests"])
+Total = table(numbers=["requests"])
+Seen = table("version", numbers=["status"], measured=["latency_ms"])
+Buckets = several(Real, "a list of numbers")
+Board = having("panels", "a dashboard")
+Sent = having("seconds", "a window, as lab.window() gives it")
+Window = having("known", "a window, as lab.window() gives it")
+
 
 @register("08.1", "Counted is sent")
-def counted_is_sent(counted: pd.DataFrame, seen: pd.DataFrame) -> str:
+def counted_is_sent(counted: Counted, seen: Seen) -> str:
     """What the proxies counted, split by version and code, equals what was sent, to the last request."""
     told = counted.groupby(["destination_version", "response_code"])["requests"].sum().to_dict()
     sent = seen.assign(version=seen["version"].fillna("unknown"), status=seen["status"].astype(str))
@@ -24,8 +34,10 @@ def counted_is_sent(counted: pd.DataFrame, seen: pd.DataFrame) -> str:
 
 
 @register("08.2", "The 95th percentile")
-def ninety_fifth(estimate: float, seen: pd.DataFrame, buckets: list[float]) -> str:
+def ninety_fifth(estimate: Estimate, seen: Seen, buckets: Buckets) -> str:
     """The estimate lies in the bucket where the measured value lies, or in one next to it: the client times from further off."""
+    if seen.empty:
+        raise wrong("no request was sent", "Is it the table of lab.observe?")
     measured = seen["latency_ms"].quantile(0.95)
     bounds = [0.0, *sorted(buckets)]
     place = lambda value: sum(bound < value for bound in bounds)  # noqa: E731
@@ -38,7 +50,7 @@ def ninety_fifth(estimate: float, seen: pd.DataFrame, buckets: list[float]) -> s
 
 
 @register("08.3", "Two reporters")
-def two_reporters(source: pd.DataFrame, destination: pd.DataFrame, answer: int) -> str:
+def two_reporters(source: Total, destination: Total, answer: int) -> str:
     """Mirrored requests are counted where they arrive; the learner says how many more the destinations count."""
     sent, arrived = int(source["requests"].sum()), int(destination["requests"].sum())
     if not sent:
@@ -51,7 +63,7 @@ def two_reporters(source: pd.DataFrame, destination: pd.DataFrame, answer: int) 
 
 
 @register("08.4", "Retries")
-def retries(source: pd.DataFrame, destination: pd.DataFrame, answer: int) -> str:
+def retries(source: Total, destination: Total, answer: int) -> str:
     """A retried request is one to its caller and several to its server; the learner says how often each was tried."""
     sent, arrived = int(source["requests"].sum()), int(destination["requests"].sum())
     if not sent or arrived == sent:
@@ -62,7 +74,7 @@ def retries(source: pd.DataFrame, destination: pd.DataFrame, answer: int) -> str
 
 
 @register("08.5", "A dashboard that shows what was sent")
-def dashboard_shows(board, window, sent: int) -> str:
+def dashboard_shows(board: Board, window: Sent, sent: int) -> str:
     """The panel of the service's volume peaks near the rate that was sent."""
     panel = next((each for each in board.panels if each.title == "Incoming Requests By Destination Workload And Response Code"), None)
     if panel is None or panel.data.empty:
@@ -75,7 +87,7 @@ def dashboard_shows(board, window, sent: int) -> str:
 
 
 @register("08.6", "The error share by hand")
-def error_share(lab, query: str, window) -> str:
+def error_share(lab, query: str, window: Window) -> str:
     """The exercise: a query that gives the share of failed calls to reviews, between two instants or as a rate."""
     found = prometheus.promql(lab, query, at=window.known)
     if len(found) != 1:

@@ -10,6 +10,7 @@ from lab_helpers.core.statistics import goodness_of_fit, rate_interval, required
 from lab_helpers.kube import pods
 from lab_helpers.kube.kinds import POD
 from lab_helpers.show.checks import register, wrong
+from lab_helpers.show.inputs import table
 from lab_helpers.show.plots import count
 from lab_helpers.traffic import observe
 
@@ -21,6 +22,10 @@ BLACK_STARS = {"v1": 80, "v2": 20}
 FAULTS = {"12.3": {"v1": 20, "v2": 25, "v3": 55}, "12.4": {"v1": 2, "v3": 3}, "12.6": {"v1": 70, "v2": 30}}
 POWER = 0.995
 SEEN_ALL = 200  # of so many to one version, the others may get 2.6 % at most (99 % interval)
+
+# What the checks look at.
+Seen = table("version", numbers=["status"])
+Stages = table(numbers=["weight", "failed"])
 
 
 @register("12.1", "Names for three versions")
@@ -42,7 +47,7 @@ def subsets_defined(lab) -> str:
 
 
 @register("12.2", "All to v1")
-def all_to_v1(seen: pd.DataFrame) -> str:
+def all_to_v1(seen: Seen) -> str:
     """Nobody else has answered, and enough were asked to say so."""
     counts = _answered(seen)
     if set(counts) != {"v1"}:
@@ -56,19 +61,19 @@ def all_to_v1(seen: pd.DataFrame) -> str:
 
 
 @register("12.3", "15, 25 and 60 in 100")
-def weights_kept(seen: pd.DataFrame) -> str:
+def weights_kept(seen: Seen) -> str:
     """The shares agree with the weights, judged on enough requests."""
     return _shares("12.3", seen, WEIGHTS)
 
 
 @register("12.4", "A ratio is enough")
-def ratio_kept(seen: pd.DataFrame) -> str:
+def ratio_kept(seen: Seen) -> str:
     """One to three, from weights that add up to four."""
     return _shares("12.4", seen, RATIO)
 
 
 @register("12.5", "The canary has flown")
-def canary_done(lab, stages: pd.DataFrame) -> str:
+def canary_done(lab, stages: Stages) -> str:
     """It was raised step by step, each step was clean, and now everything goes to v3."""
     weights = list(stages["weight"])
     if weights != sorted(weights) or len(weights) < 3 or weights[0] > 25 or weights[-1] != 100:
