@@ -4,15 +4,43 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
+import sys
 from pathlib import Path
+from typing import NamedTuple
+
+from lab_helpers.core.errors import HostError
 
 ROOT = Path(__file__).resolve().parents[2]  # of the clone: notebooks, manifests, book
 # What Istio has to be told so that it drives the embedded lab's stock Envoy.
 OVERLAY = ROOT / "lab_helpers" / "node" / "install" / "overlay" / "istio.yaml"
 
-# Under sudo the caches and the kubeconfig belong to whoever typed the command, not to root.
-USER = pwd.getpwuid(int(os.environ.get("SUDO_UID", os.getuid())))
-HOME = Path(os.environ["HOME"]) if "SUDO_UID" not in os.environ and "HOME" in os.environ else Path(USER.pw_dir)
+
+class User(NamedTuple):
+    """As in `pwd`, as far as the lab asks."""
+
+    pw_name: str
+    pw_uid: int
+    pw_gid: int
+    pw_dir: str
+
+
+def _user() -> User:
+    """Who typed the command: not root, under sudo; perhaps a number that has no name, as in a container with a uid of its own."""
+    uid, gid = os.getuid(), os.getgid()
+    if SUDO:
+        uid, gid = int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", gid))
+    try:
+        known = pwd.getpwuid(uid)
+        return User(known.pw_name, known.pw_uid, known.pw_gid, known.pw_dir)
+    except KeyError:
+        return User(str(uid), uid, gid, os.environ.get("HOME", "/"))
+
+
+# Whose the caches and the kubeconfig are. `sudo -u` to somebody else than root says whose command it was, too, and means that person.
+SUDO = os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdigit()
+USER = _user()
+HOME = Path(USER.pw_dir if SUDO else os.environ.get("HOME") or USER.pw_dir)
 
 CACHE = HOME / ".cache" / "meshlab"
 BIN = CACHE / "bin"  # kubectl and istioctl of the lab's versions
@@ -30,7 +58,23 @@ def give_to_user(*paths: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder `path`, and those above it that are missing, the invoking user's."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    """Make the folder `path`, and those above it that are missing, the invoking user's.
+
+    Raises
+    ------
+    HostError
+        That user may not: with a home of somebody else's, say, or none.
+    """
+    try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(f"{path} cannot be made by {USER.pw_name}: {error.strerror}.", "Set HOME to a folder of yours.") from error
     give_to_user(*missing)
+
+
+def as_root(*arguments: str) -> str:
+    """The line that runs ``meshlab`` as root: by its path, since sudo looks for programs elsewhere than the shell does."""
+    called = Path(sys.argv[0])
+    program = called if called.name == "meshlab" else Path(sys.executable).with_name("meshlab")
+    return shlex.join(["sudo", str(program.absolute()), *arguments])

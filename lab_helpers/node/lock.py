@@ -11,13 +11,15 @@ from pathlib import Path
 from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError
 
-LAB = Path("/run/lock/meshlab.lock")  # the lab is one on a machine
+# The lab is one on a machine, and root's. Not in /run/lock, where anybody may write: there the kernel keeps even root from opening a
+# file that is somebody else's as if to make it (fs.protected_regular).
+LAB = Path("/run/meshlab.lock")
 CACHE = paths.CACHE / "lock"  # the caches are one for a user
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock `path`; the kernel lets go of it when this process ends, however it ends.
+    """Hold the lock `path`, a file of its folder's owner; the kernel lets go of it when this process ends, however it ends.
 
     Raises
     ------
@@ -25,7 +27,7 @@ def exclusive(path: Path) -> Iterator[None]:
         When another process holds it, naming that process.
     """
     paths.make_folder(path.parent)
-    with path.open("a+", encoding="utf-8") as lock:
+    with open(path, "a+", encoding="utf-8", opener=_private) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -33,8 +35,13 @@ def exclusive(path: Path) -> Iterator[None]:
             holder = lock.read().strip() or "unknown"
             what = f"Another meshlab command (process {holder}) is at work here."
             raise HostError(what, "Wait until it has ended, then try again.") from None
-        paths.give_to_user(path)
+        owner = path.parent.stat()
+        os.fchown(lock.fileno(), owner.st_uid, owner.st_gid)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,40 @@
+"""One command at a time, whoever had the lock before."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lab_helpers.core.errors import HostError
+from lab_helpers.node import lock
+
+
+def test_who_holds_it_is_named_and_it_is_free_afterwards(tmp_path):
+    path = tmp_path / "lock"
+    with lock.exclusive(path), pytest.raises(HostError, match=f"process {os.getpid()}"), lock.exclusive(path):
+        pass
+    with lock.exclusive(path):
+        assert path.read_text() == str(os.getpid()) and path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_holder_that_was_killed_holds_nothing(tmp_path):
+    code = "import os, pathlib, sys; from lab_helpers.node import lock\nwith lock.exclusive(pathlib.Path(sys.argv[1])): os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "lock"], env={**os.environ, "PYTHONPATH": os.getcwd()}).returncode == 9
+    with lock.exclusive(tmp_path / "lock"):
+        pass
+
+
+def test_it_is_its_folders_owners_even_under_sudo(monkeypatch, tmp_path):
+    """With fs.protected_regular nobody, root included, opens somebody else's file to write it where anybody may make files."""
+    given = []
+    monkeypatch.setattr(os, "fchown", lambda file, uid, gid: given.append((uid, gid)))
+    monkeypatch.setattr(lock.paths, "give_to_user", lambda *paths: pytest.fail("the lab's lock is not the user's"))
+    monkeypatch.setattr(lock.paths, "make_folder", lambda path: None)
+    with lock.exclusive(tmp_path / "lock"):
+        assert given == [(tmp_path.stat().st_uid, tmp_path.stat().st_gid)]
+
+
+def test_only_root_makes_files_where_the_labs_lock_is():
+    folder = lock.LAB.parent.stat()
+    assert folder.st_uid == 0 and not folder.st_mode & 0o022
