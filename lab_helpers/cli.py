@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab_helpers.core import paths
-from lab_helpers.core.errors import ClusterError, LabError
+from lab_helpers.core.errors import ClusterError, HostError, LabError
 
 out = Console(highlight=False)
 
@@ -23,6 +23,11 @@ class Sentences(click.Group):
     def invoke(self, context):
         try:
             return super().invoke(context)
+        except PermissionError as error:
+            what = f"{error.filename or error} is not for {paths.USER.pw_name} to open."
+            do = f"Run it with sudo: {paths.as_root(*sys.argv[1:])}" if os.geteuid() else "Look who owns it, and what protects it."
+            click.echo(f"✗ {HostError(what, do)}", err=True)
+            sys.exit(1)
         except LabError as error:
             click.echo(f"✗ {error}", err=True)
             sys.exit(1)
@@ -94,9 +99,10 @@ def status(as_json):
     else:
         table = Table("what", "how", box=None)
         for name, what in {**state["components"], **state["workloads"]}.items():
-            table.add_row(name, f"[green]{what}[/]" if what == "well" else f"[red]{what}[/]")
+            table.add_row(name, f"[green]{what}[/]" if what in of_lab.FINE else f"[red]{what}[/]")
         out.print(table)
-        out.print(f"memory: {state['memory_mib']:.0f} MiB   page: {state['url'] or '–'}")
+        memory = "known to root" if state["memory_mib"] is None else f"{state['memory_mib']:.0f} MiB"
+        out.print(f"memory: {memory}   page: {state['url'] or '–'}")
         for name, address in state["addons"].items():
             out.print(f"{name}: {address}")
         for problem in state["problems"]:
@@ -145,8 +151,9 @@ def addons(name, context):
 @main.command()
 def kubeconfig():
     """Print the path of the lab's kubeconfig: export KUBECONFIG=$(meshlab kubeconfig)."""
-    if not paths.KUBECONFIG.exists():
-        raise ClusterError("The embedded lab is not up, so there is no kubeconfig.", "Start it with `meshlab up`.")
+    from lab_helpers.node import host
+
+    host.require_kubeconfig()
     click.echo(paths.KUBECONFIG)
 
 

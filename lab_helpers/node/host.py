@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from lab_helpers.core import paths
-from lab_helpers.core.errors import HostError
+from lab_helpers.core.errors import ClusterError, HostError
 from lab_helpers.node import machine
 from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, KUBERNETES
 from lab_helpers.node.build.debian import NODE_ROOT
@@ -51,7 +51,7 @@ def _root() -> Check:
         paths.USER.pw_name if os.geteuid() else "root",
         "root",
         os.geteuid() == 0,
-        "Run it with sudo: sudo meshlab up",
+        f"Run it with sudo: {paths.as_root('up')}",
     )
 
 
@@ -108,6 +108,10 @@ def _tries(command: str) -> str:
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[-1]
 
 
+def _only_root() -> str:
+    return f"Only root can try it: {paths.as_root('doctor')}"
+
+
 KERNEL = {
     "namespaces": ("true", "CONFIG_NAMESPACES, CONFIG_NET_NS, CONFIG_PID_NS, and the right to use them"),
     "veth links": ("ip link add test0 type veth peer name test1", "CONFIG_VETH"),
@@ -125,7 +129,7 @@ def _kernel(feature: str) -> Check:
     refusal = _tries(command) if os.geteuid() == 0 else "not root: not tried"
     if feature != "namespaces" and not shutil.which("ip" if "ip link" in command else "iptables"):
         refusal = ""  # `meshlab up` installs the tool
-    do = f"This kernel, or the sandbox around it, lacks {needed}."
+    do = f"This kernel, or the sandbox around it, lacks {needed}." if os.geteuid() == 0 else _only_root()
     return Check(feature, refusal or "works", "works", not refusal, do)
 
 
@@ -134,6 +138,7 @@ def _overlay() -> Check:
     command = f"d=$(mktemp -d -p {folder}); trap 'rm -rf $d' EXIT; mkdir $d/l $d/u $d/w $d/m; mount -t overlay o -o lowerdir=$d/l,upperdir=$d/u,workdir=$d/w $d/m; umount $d/m"  # noqa: E501
     refusal = _tries(command) if os.geteuid() == 0 else "not root: not tried"
     do = f"{folder} must be on a file system that carries overlay mounts (ext4, xfs, btrfs), and the kernel have CONFIG_OVERLAY_FS."
+    do = do if os.geteuid() == 0 else _only_root()
     return Check("overlay file system", refusal or "works", "works", not refusal, do)
 
 
@@ -204,6 +209,35 @@ def checks(node: Machine | None, built: bool) -> list[Check]:
     looks += [_overlay, _cgroups, _inotify, _packages]
     looks += [lambda: _address(node), lambda: _link(node)] if node else []
     return [look() for look in looks]
+
+
+def require_root(*command: str) -> None:
+    """Refuse to run ``meshlab`` with the arguments `command` as anybody but root.
+
+    Raises
+    ------
+    HostError
+        With a line that works.
+    """
+    if os.geteuid() != 0:
+        raise HostError(f"Only root can run `meshlab {' '.join(command)}`.", f"Run it with sudo: {paths.as_root(*command)}")
+
+
+def require_kubeconfig() -> None:
+    """Refuse to ask the embedded lab anything without its kubeconfig.
+
+    Raises
+    ------
+    ClusterError
+        The lab is not up, or is so for somebody else.
+    """
+    if os.access(paths.KUBECONFIG, os.R_OK):
+        return
+    if machine.init_pid(machine.MACHINE) is None:
+        raise ClusterError("The embedded lab is not up, so there is no kubeconfig.", "Start it with `meshlab up`.")
+    raise ClusterError(
+        "The embedded lab is up, and its kubeconfig is with whoever brought it up.", f"This hands it to you as well: {paths.as_root('up')}"
+    )
 
 
 def require(node: Machine | None, built: bool) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from lab_helpers.core import paths
-from lab_helpers.core.errors import ClusterError, HostError
+from lab_helpers.core.errors import ClusterError
 from lab_helpers.kube import mark, objects, rollout
 from lab_helpers.lab import Lab, connect
 from lab_helpers.node import host, lock, machine
@@ -40,6 +39,7 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> 
     LabError
         Naming what did not come up, and why.
     """
+    host.require_root("up", *(["--only", only] if only else []), *(f"--rebuild={part}" for part in rebuild))
     with lock.exclusive(lock.LAB), lock.exclusive(lock.CACHE):
         host.require(None if only == "build" else MACHINE, built=not store.missing(host.WANTED))
         toolchain.install_packages(report)
@@ -105,6 +105,7 @@ def add(report: Report, name: str) -> str:
     """
     if machine.init_pid(MACHINE) is None:
         raise ClusterError("The embedded lab is not running.", "Start it with `meshlab up`, or name another cluster: --context NAME.")
+    host.require_kubeconfig()
     client = connect(quiet=True, istio=False).client
     with report.step(f"add-on {name}"), objects.sentences(f"meshlab addons {name}"):
         if name not in addon_manifests.OURS:
@@ -117,8 +118,7 @@ def add(report: Report, name: str) -> str:
 
 def down(report: Report) -> None:
     """Take the lab down: no process, mount, network link, namespace, cgroup or state of it is left. The caches stay."""
-    if os.geteuid() != 0:
-        raise HostError("Only root can take the lab down.", "Run it with sudo: sudo meshlab down")
+    host.require_root("down")
     with lock.exclusive(lock.LAB):
         with report.step("stop the node and everything in it"):
             machine.stop(MACHINE)

@@ -102,6 +102,8 @@ def init_pid(machine: Machine) -> int | None:
         holder = _holder(machine)
         init = next((child for child in holder.children() if child.name() == "tini" and not _ended(child)), None) if holder else None
         return init.pid if init and Path(f"/proc/{init.pid}/root", "run/booted").exists() else None
+    except PermissionError:  # only root may look inside; that there is an init, anybody sees
+        return init.pid
     except psutil.NoSuchProcess:
         return None
 
@@ -205,8 +207,8 @@ def processes(machine: Machine) -> list[int]:
     return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
 
-def memory_mib(machine: Machine) -> float:
-    """Sum over the node's processes of the proportional set size (PSS), in MiB.
+def memory_mib(machine: Machine) -> float | None:
+    """Sum over the node's processes of the proportional set size (PSS), in MiB; None for whoever is not root.
 
     A page that n processes share counts 1/n in each, so the sum is what the lab really occupies; see proc(5), smaps_rollup.
     """
@@ -216,6 +218,8 @@ def memory_mib(machine: Machine) -> float:
             total += psutil.Process(pid).memory_full_info().pss
         except psutil.NoSuchProcess:
             continue
+        except psutil.AccessDenied:
+            return None
     return total / 2**20
 
 

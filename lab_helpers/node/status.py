@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lab_helpers.node.machine import MACHINE
 from lab_helpers.traffic import addons
 
 NAMESPACE, GATEWAY = "istio-system", "istio-ingressgateway"
+FINE = ("well", "running")
 PATIENCE = 5.0  # seconds that the API server has for an answer
 
 
@@ -27,26 +29,27 @@ def status() -> dict:
     Returns
     -------
     dict
-        ``running`` (bool), ``well`` (bool), ``url`` (str or None), ``addons`` (name → address), ``memory_mib`` (float: see
-        `machine.memory_mib`),
-        ``components`` and ``workloads`` (name → "well" or what is wrong), ``problems`` (list of sentences).
+        ``running`` (bool), ``well`` (bool), ``url`` (str or None), ``addons`` (name → address), ``memory_mib`` (float or
+        None: see `machine.memory_mib`), ``components`` and ``workloads`` (name → "well" or what is wrong; of a component, only root
+        can know more than that it is "running"), ``problems`` (list of sentences).
     """
     found = {"running": False, "well": False, "url": None, "addons": {}, "memory_mib": 0.0, "components": {}, "workloads": {}}
     if machine.init_pid(MACHINE) is None:
         return {**found, "problems": ["The embedded lab is not running: `meshlab up` starts it."]}
     state = _components()
-    problems = [f"{name} is {what}: `meshlab up` repairs it." for name, what in state.items() if what != "well"]
-    if state["kube-apiserver"] == state["etcd"] == "well":
+    problems = [f"{name} is {what}: `meshlab up` repairs it." for name, what in state.items() if what not in FINE]
+    if state["kube-apiserver"] in FINE and state["etcd"] in FINE:
         try:
             found |= _cluster()
             problems += [f"{why} It goes on with what it had before." for why in found.pop("refused", ())]
         except LabError as error:
-            problems.append(error.what)
+            problems.append(f"{error.what} {error.do}".strip())
         problems += [f"{name} has {what}." for name, what in found["workloads"].items() if what != "well"]
         if f"{NAMESPACE}/{GATEWAY}" in found["workloads"] and not found["url"]:
             problems.append("The ingress gateway has no address outside the cluster: `meshlab up` repairs it.")
-    memory = round(machine.memory_mib(MACHINE), 1)
-    return {**found, "running": True, "well": not problems, "memory_mib": memory, "components": state, "problems": problems}
+    memory = machine.memory_mib(MACHINE)
+    found |= {"memory_mib": memory and round(memory, 1), "components": state, "problems": problems}
+    return {**found, "running": True, "well": not problems}
 
 
 def _components() -> dict[str, str]:
@@ -56,6 +59,8 @@ def _components() -> dict[str, str]:
     def state(component: components.Component) -> str:
         if component.name not in alive:
             return "not running"
+        if os.geteuid() != 0:
+            return "running"
         return "well" if components.healthy(MACHINE, component) else "running, but not healthy"
 
     with ThreadPoolExecutor(len(every)) as pool:
@@ -65,6 +70,7 @@ def _components() -> dict[str, str]:
 def _cluster() -> dict:
     """What the API server and istiod know: ``workloads``, ``url`` and ``addons`` as in `status`, and ``refused``, by any proxy and why."""
     # Not by `connect`: that brings all that a notebook needs, and takes longer to be loaded than everything here.
+    host.require_kubeconfig()
     own = kubeconfig.choose(None, [paths.KUBECONFIG])
     kubeconfig.by_no_proxy(own)
     client = Client(own, patience=PATIENCE)
@@ -109,6 +115,9 @@ def log_file(component: str) -> Path:
     HostError
         When there is no such log, naming those that there are.
     """
+    named = paths.LOGS / f"{Path(component).name}.log"
+    if named.exists():  # there even for who may not list its folder
+        return named
     logs = {path.stem: path for folder in (store.BUILD_LOGS, paths.LOGS) for path in sorted(folder.glob("*.log"))}
     if component not in logs:
         raise HostError(f"There is no log of {component!r}.", f"There are logs of: {', '.join(sorted(logs)) or 'nothing yet'}.")

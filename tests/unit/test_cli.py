@@ -15,7 +15,7 @@ from lab_helpers.cli import main
 from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError
 from lab_helpers.course import new_chapter, run
-from lab_helpers.node import lifecycle
+from lab_helpers.node import lifecycle, lock, machine
 from lab_helpers.node.build import store
 from lab_helpers.node.kubernetes import pki
 
@@ -29,6 +29,7 @@ from lab_helpers.node.kubernetes import pki
         (["up", "--take-over"], "--take-over goes with --context"),
         (["up", "--only", "everything"], "'everything' is not one of"),
         (["run", "99_nothing"], "There is no chapter '99_nothing'"),
+        (["logs", "../pki/service-accounts"], "There is no log of"),
         (["logs", "nobody"], "There is no log of 'nobody'"),
         (["new-chapter", "nine"], "nine"),
     ],
@@ -38,10 +39,43 @@ def test_a_wrong_call_gets_a_sentence(arguments, sentence):
     assert done.exit_code in (1, 2) and sentence in done.output and "Traceback" not in done.output
 
 
-def test_no_kubeconfig_without_a_lab(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("pid", "sentence"), [(None, "is not up"), (7, "with whoever brought it up")])
+@pytest.mark.parametrize("command", [["kubeconfig"], ["addons", "kiali"]])
+def test_no_kubeconfig_without_a_lab_or_with_somebody_elses(monkeypatch, tmp_path, command, pid, sentence):
     monkeypatch.setattr(paths, "KUBECONFIG", tmp_path / "none")
-    done = CliRunner().invoke(main, ["kubeconfig"])
-    assert done.exit_code == 1 and "meshlab up" in done.output
+    monkeypatch.setattr(machine, "init_pid", lambda node: pid)
+    monkeypatch.setattr(lifecycle, "connect", lambda **how: pytest.fail("a cluster was looked for"))
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 1 and "meshlab up" in done.output and "Traceback" not in done.output
+    assert sentence in done.output or (command[0] == "addons" and pid is None and "is not running" in done.output)
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Somebody who is not root."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("sys.argv", ["/a/folder/meshlab", "logs", "kubelet"])
+
+
+@pytest.mark.parametrize(("command", "line"), [(["up", "--only", "build"], "up --only build"), (["down"], "down")])
+def test_whoever_is_not_root_is_told_so_before_anything_is_touched(plain, monkeypatch, command, line):
+    monkeypatch.setattr(lock, "exclusive", lambda path: pytest.fail("the lock was tried first"))
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 1 and f"sudo /a/folder/meshlab {line}\n" in done.output and "Traceback" not in done.output
+
+
+def test_what_may_not_be_read_gets_a_line_that_may(plain, monkeypatch, tmp_path):
+    def shut(path, *how, **more):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(paths, "LOGS", tmp_path)
+    (tmp_path / "kubelet.log").write_text("last words\n")
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter(()))  # a folder that may be passed and not listed
+    assert CliRunner().invoke(main, ["logs", "kubelet"]).output == "last words\n"
+    monkeypatch.setattr(Path, "open", shut)
+    done = CliRunner().invoke(main, ["logs", "kubelet"])
+    assert done.exit_code == 1 and f"{tmp_path / 'kubelet.log'} is not for" in done.output
+    assert "sudo /a/folder/meshlab logs kubelet\n" in done.output
 
 
 @pytest.mark.parametrize(("given", "context"), [([], None), (["--context", "kind"], "kind")])

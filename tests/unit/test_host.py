@@ -16,7 +16,14 @@ from lab_helpers.node.machine import Machine
 def test_not_root(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     check = host._root()
-    assert not check.well and "sudo" in check.do
+    assert not check.well and check.do.endswith("/meshlab up") and "sudo /" in check.do
+
+
+def test_what_only_root_can_try_is_not_called_missing(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(host, "_tries", lambda command: pytest.fail("was tried"))
+    for check in (host._kernel("namespaces"), host._overlay()):
+        assert check.found == "not root: not tried" and check.do.endswith("/meshlab doctor") and "CONFIG" not in check.do
 
 
 def test_in_a_chroot(monkeypatch, tmp_path):

@@ -1,15 +1,20 @@
 """`meshlab status` with an API server that is gone, that stalls, and that answers: each within a bounded time."""
 
 import json
+import os
 import socket
 import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from lab_helpers.cli import main
 from lab_helpers.core import paths
 from lab_helpers.node import status
 from lab_helpers.node.kubernetes import components
@@ -147,3 +152,52 @@ def test_a_gateway_without_an_address_is_a_problem(api):
         api(port)
         found = status.status()
     assert found["url"] is None and any("ingress gateway has no address" in problem for problem in found["problems"])
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Somebody who is not root, and so may not ask a component or see its memory."""
+
+    def denied(*anything):
+        raise psutil.AccessDenied(2)
+
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(status.components, "healthy", lambda machine, component: pytest.fail("only root can ask"))
+    monkeypatch.setattr(status.machine, "memory_mib", MEMORY)
+    monkeypatch.setattr(status.machine, "processes", lambda machine: [os.getpid()])
+    monkeypatch.setattr(psutil.Process, "memory_full_info", denied)
+
+
+MEMORY = status.machine.memory_mib
+
+
+def test_whoever_is_not_root_is_told_what_anybody_may_know(api, plain, node):
+    healthy = [each for each in DEPLOYMENTS if each["metadata"]["name"] != "istiod"]
+    with serving(answers(SERVICES) | {"/apis/apps/v1/deployments": {"metadata": {}, "items": healthy}}) as port:
+        api(port)
+        found = status.status()
+    assert found["well"] and found["components"] == dict.fromkeys(node, "running") and found["memory_mib"] is None
+    assert found["url"] == "http://192.0.2.7:30080/productpage"
+    shown = CliRunner().invoke(main, ["status"])
+    assert "Traceback" not in shown.output and "known to root" in shown.output
+
+
+def test_the_lab_of_somebody_else_is_one_that_runs(plain, monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "KUBECONFIG", tmp_path / "none")
+    found = status.status()
+    assert found["running"] and not found["well"] and "with whoever brought it up" in found["problems"][0]
+    assert "sudo /" in found["problems"][0]
+
+
+def test_that_the_node_runs_is_seen_without_looking_into_it(monkeypatch):
+    init = SimpleNamespace(pid=7, name=lambda: "tini", is_running=lambda: True, status=lambda: "sleeping")
+
+    def shut(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(status.machine, "_holder", lambda machine: SimpleNamespace(children=lambda: [init]))
+    monkeypatch.setattr(status.machine.Path, "exists", shut)
+    assert INIT(status.MACHINE) == 7
+
+
+INIT = status.machine.init_pid
