@@ -55,6 +55,17 @@ def test_a_call_is_taken_apart():
     assert not [name for name in found if name == "lab_call" or name.startswith("__tmp_")] and "grpc_response_status" not in found
 
 
+def test_the_revision_that_istiod_leaves_out_is_the_latest():
+    """Both labels were absent at the sender."""
+    found = call("source", FRONT, "sleep;shop;sleep;;Kubernetes", "spiffe://b", SERVICES, "-", "200", "", "-", "a;b;c;d;e")
+    assert (found["destination_canonical_revision"], found["destination_version"]) == ("latest", "latest")
+    assert (found["destination_workload"], found["destination_app"], found["destination_cluster"]) == ("sleep", "sleep", "Kubernetes")
+    receiver = call(
+        "destination", FRONT, "sleep;shop;sleep;latest;Kubernetes;sleep;unknown", "spiffe://b", SERVICES, "-", "200", "", "-", "-"
+    )
+    assert (receiver["destination_canonical_revision"], receiver["destination_version"]) == ("latest", "unknown")
+
+
 def test_what_leaves_the_mesh_is_named_by_its_host_and_cluster():
     found = call("source", "-", "-", "-", "-", "-", "200", "", "example.com:80;PassthroughCluster", "a;b;c;d;e")
     assert (found["destination_service"], found["destination_service_name"]) == ("example.com:80", "PassthroughCluster")
