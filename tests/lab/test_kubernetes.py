@@ -61,6 +61,7 @@ def test_analyze_and_proxy_status_are_clean_and_no_proxy_refuses_its_configurati
     assert "No validation issues found" in sh(*ISTIOCTL, "analyze", "--namespace", NAMESPACE).stderr
     table = [line for line in sh(*ISTIOCTL, "proxy-status").stdout.splitlines() if f".{NAMESPACE} " in line]
     assert len(table) == 8 and all("4 (CDS,LDS,EDS,RDS)" in line for line in table), table
+    # All of it: the tests that have a proxy refuse something come after this file.
     log = kubectl("logs", "--namespace", "istio-system", "deploy/istiod", "--tail=-1")
     assert "NACK" not in log and "ACK ERROR" not in log
     metrics = kubectl("exec", "--namespace", "istio-system", "deploy/istiod", "--", "curl", "-s", "localhost:15014/metrics")
