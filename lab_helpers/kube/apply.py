@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import yaml
 
+from lab_helpers.core.exports import SERVER_OWNED
 from lab_helpers.core.manifests import in_apply_order, in_delete_order, title
 from lab_helpers.core.wait import wait_until_none
 from lab_helpers.kube import objects
 from lab_helpers.kube.client import Client
 
-# What the API server and controllers fill in: never part of what a person wrote.
-BOOKKEEPING = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink", "namespace")
+BOOKKEEPING = (*SERVER_OWNED, "namespace")  # filled in where the object is stored: never part of what a person wrote
 GONE = 60.0  # seconds for what is deleted to be gone
 
 
