@@ -200,7 +200,9 @@ class Client:
             The cluster has no such kind.
         """
         try:
-            return self._ask(lambda api: api.resources.get(api_version=kind.apiVersion, kind=kind.kind))
+            # Without a prefix the library looks for "v1" in every group that has one, and stumbles over a group that is on its way out.
+            prefix = "apis" if kind.group else "api"
+            return self._ask(lambda api: api.resources.get(prefix=prefix, api_version=kind.apiVersion, kind=kind.kind))
         except ResourceNotFoundError as error:
             do = "Install Istio first, or correct apiVersion." if "istio.io" in kind.apiVersion else "Correct apiVersion and kind."
             raise ManifestError(f"The cluster knows no {kind.kind} in {kind.apiVersion}.", do) from error

@@ -10,11 +10,13 @@ import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import trustme
 import yaml
 from kubernetes.client.rest import ApiException
+from kubernetes.dynamic import DynamicClient
 
 from lab_helpers.core.errors import ClusterError
 from lab_helpers.kube import credentials, kubeconfig
@@ -238,7 +240,7 @@ def api():
             shown.append(token)
             answers = {
                 "/version": {"gitVersion": "v1.36.3"},
-                "/apis": {"kind": "APIGroupList", "groups": []},
+                "/apis": {"kind": "APIGroupList", "groups": [GONE]},
                 "/api/v1": {
                     "kind": "APIResourceList",
                     "resources": [{"name": "pods", "kind": "Pod", "namespaced": True, "verbs": ["list"]}],
@@ -266,6 +268,8 @@ def at(context, address: str):
 
 
 POD = Kind("v1", "Pod")
+VERSION = {"groupVersion": "networking.istio.io/v1", "version": "v1"}
+GONE = {"name": "networking.istio.io", "versions": [VERSION], "preferredVersion": VERSION}  # listed, and not to be asked any more
 
 
 def test_a_token_that_is_refused_is_fetched_once_more(tmp_path, api):
@@ -302,6 +306,18 @@ def test_a_user_without_credentials_is_nobody_and_may_be(tmp_path, api):
     path.write_text(yaml.safe_dump({"clusters": [{"name": "c", "cluster": {"server": address}}],
                                     "contexts": [{"name": "open", "context": {"cluster": "c"}}]}))  # fmt: skip
     assert Client(kubeconfig.choose("open", [path])).version == "v1.36.3" and set(shown) == {""}
+
+
+def test_a_kind_is_looked_for_in_its_own_group_only(tmp_path, api):
+    """A group that is on its way out is still listed, and answers 404: pods were not found right after Istio was uninstalled."""
+    address, _, accepted = api
+    accepted.add("kube")
+    client = Client(kubeconfig.choose("x", [write(tmp_path / "kube", "x", server=address)]))
+    asked = []
+    with patch.object(DynamicClient, "request", autospec=True, side_effect=DynamicClient.request) as request:
+        assert client.list(POD) == []
+        asked = [call.args[2].lstrip("/").partition("?")[0] for call in request.call_args_list]
+    assert set(asked) == {"version", "apis", "api/v1", "api/v1/namespaces/default/pods"}
 
 
 def test_discovery_leaves_no_file_and_reads_none(tmp_path, api, monkeypatch):
