@@ -15,6 +15,7 @@ DEADLINE = 30.0
 # istiod gathers changes for PILOT_DEBOUNCE_AFTER (0.1 s) of quiet before it pushes. A push that was seen to begin before
 # istiod held our change may be somebody else's, but once this long has passed since then, ours has begun as well.
 DEBOUNCE = 0.5
+NOTHING = 10.0  # seconds for which istiod gathers at most (PILOT_DEBOUNCE_MAX): whoever has not begun by then saw nothing to push
 SOON = 0.005  # seconds between two looks, each of which takes istiod some 8 ms: weights are in effect after a fifth of a second
 LOG = "Look at its log: kubectl logs -n istio-system deployment/istiod."
 
@@ -62,6 +63,8 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
 
     def not_pushed() -> list[str]:
         # Each istiod for itself: one that has begun says nothing of the proxies of another. One that has started since began with it all.
+        if time.monotonic() - known > NOTHING:
+            return []
         ours = since.pushes if time.monotonic() - known > DEBOUNCE else pushes
         return [f"{name} has not begun" for name, count in istiod.pushes(lab.client).items() if count <= ours.get(name, -1)]
 

@@ -49,6 +49,12 @@ def test_an_istiod_that_leaves_or_comes_is_not_waited_for(monkeypatch):
     assert converge.converged(LAB, converge.Before({"one": 1}), [RULE], [], deadline=WAIT) == 1
 
 
+def test_a_change_that_istiod_has_nothing_to_push_for_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(converge, "NOTHING", converge.DEBOUNCE + 0.2)
+    Mesh(monkeypatch, [{"one": 1}], [[ready("a")]])
+    assert converge.converged(LAB, converge.Before({"one": 1}), [RULE], [], deadline=WAIT) == 1
+
+
 def test_what_another_learners_proxy_refuses_is_told_and_stops_nobody(monkeypatch):
     other = ready("b", "alice", {"Listener": "no such filter"})
     Mesh(monkeypatch, [{"one": 1}], [[ready("a"), other]])
