@@ -252,7 +252,7 @@ class Client:
 
     def _connect(self) -> None:
         configuration, self._until = credentials.configuration(self.context)
-        self._connected = DynamicClient(_Api(configuration, self._patience), cache_file="/nonexistent/discovery", discoverer=_InMemory)
+        self._connected = DynamicClient(_Api(configuration, self._patience), cache_file="/dev/null/discovery", discoverer=_InMemory)
 
 
 class _Api(ApiClient):

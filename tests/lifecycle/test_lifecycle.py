@@ -130,7 +130,7 @@ def test_an_istio_of_somebody_else_is_left_alone_unless_it_is_taken_over(theirs)
     ("context", "kubeconfig", "sentence"),
     [
         ("nobody", str(paths.KUBECONFIG), "No kubeconfig has a context 'nobody'"),
-        ("meshlab", "/nonexistent", "There is no kubeconfig: /nonexistent"),
+        ("meshlab", "/dev/null/config", "There is no kubeconfig: /dev/null/config"),
         ("meshlab", __file__, "is not a kubeconfig"),
     ],
 )
