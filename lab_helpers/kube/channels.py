@@ -93,7 +93,9 @@ def execute(client: Client, pod: str, container: str, command: list[str], deadli
     MeshError
         The pod or container is gone, has no such command, or printed nothing for `deadline` seconds.
     """
-    printed = {STDOUT_CHANNEL: b"", STDERR_CHANNEL: b"", ERROR_CHANNEL: b""}
+    # The outcome is sent last and looked at first: each look takes in whatever has come, for all channels, so that no output
+    # can stay behind an outcome that was seen.
+    printed = {ERROR_CHANNEL: b"", STDOUT_CHANNEL: b"", STDERR_CHANNEL: b""}
     params = {"container": container, "command": command, "stdout": "true", "stderr": "true"}
     with _told(f"{pod} ({container})"):
         channels = WSClient(*_address(client, f"namespaces/{client.namespace}/pods/{pod}/exec", params), capture_all=False, binary=True)

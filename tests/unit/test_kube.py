@@ -106,3 +106,25 @@ def test_a_kept_connection_that_broke_is_opened_anew(monkeypatch):
         with pytest.raises(MeshError, match="broken pipe"):
             channels.get(*question)
         assert opened == [0, 1, 2], "once, not until it works"
+
+
+@pytest.mark.parametrize("empty", range(4))
+def test_no_output_stays_behind_the_outcome(monkeypatch, empty):
+    """Whichever channel is looked at when it all comes: one look takes in what has come on every channel."""
+    frames = [(1, b"a"), (2, b"e"), (1, b"b"), (1, b"c"), (3, b'{"status": "Success"}')]
+
+    class Scripted(channels.WSClient):
+        def __init__(self, *_, **__):
+            self.binary, self.sock, self._channels, self._closed_channels = True, SimpleNamespace(shutdown=list), {}, set()
+            self.left = [[]] * empty + [frames]  # `empty` looks at which nothing has come
+
+        def is_open(self):
+            return True
+
+        def update(self, timeout=0):
+            for number, content in self.left.pop(0) if self.left else []:
+                self._channels[number] = self._channels.get(number, b"") + content
+
+    monkeypatch.setattr(channels, "WSClient", Scripted)
+    monkeypatch.setattr(channels, "_address", lambda *_: ())
+    assert channels.execute(SimpleNamespace(namespace="ns"), "pod", "c", ["x"]) == ("abc", "e", 0)
