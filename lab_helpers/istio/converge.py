@@ -15,7 +15,9 @@ DEADLINE = 30.0
 # istiod gathers changes for PILOT_DEBOUNCE_AFTER (0.1 s) of quiet before it pushes. A push that was seen to begin before
 # istiod held our change may be somebody else's, but once this long has passed since then, ours has begun as well.
 DEBOUNCE = 0.5
-NOTHING = 10.0  # seconds for which istiod gathers at most (PILOT_DEBOUNCE_MAX): whoever has not begun by then saw nothing to push
+# Some changes are nothing to any proxy, and istiod pushes nothing: a label of a rule, a WorkloadGroup, an entry that no service
+# selects. It counts what it wants to push as soon as it has looked at it; by this long after it held the change it has.
+LOOKED = 1.5
 SOON = 0.005  # seconds between two looks, each of which takes istiod some 8 ms: weights are in effect after a fifth of a second
 LOG = "Look at its log: kubectl logs -n istio-system deployment/istiod."
 
@@ -24,7 +26,7 @@ LOG = "Look at its log: kubectl logs -n istio-system deployment/istiod."
 class Before:
     """How far istiod was before a change: what `converged` measures from."""
 
-    pushes: dict[str, int]
+    pushes: dict[str, istiod.Pushes]
 
 
 def before(lab) -> Before:
@@ -36,8 +38,8 @@ def before(lab) -> Before:
 def converged(lab, since: Before, written: list[dict], deleted: list[dict], deadline: float = DEADLINE) -> int:
     """Wait until every proxy of the lab's namespace, and every gateway, runs the configuration that was written or deleted.
 
-    Three things in turn: every istiod's store holds these versions, or later ones; every istiod has begun a push since; every one
-    of these proxies has accepted all it was sent, in two readings running.
+    Three things in turn: every istiod's store holds these versions, or later ones; every istiod has begun a push since, or found
+    nothing to push; every one of these proxies has accepted all it was sent, in two readings running.
 
     Parameters
     ----------
@@ -63,10 +65,10 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
 
     def not_pushed() -> list[str]:
         # Each istiod for itself: one that has begun says nothing of the proxies of another. One that has started since began with it all.
-        if time.monotonic() - known > NOTHING:
-            return []
-        ours = since.pushes if time.monotonic() - known > DEBOUNCE else pushes
-        return [f"{name} has not begun" for name, count in istiod.pushes(lab.client).items() if count <= ours.get(name, -1)]
+        passed, now = time.monotonic() - known, istiod.pushes(lab.client)
+        ours = since.pushes if passed > DEBOUNCE else pushes
+        wanting = [name for name, each in now.items() if passed <= LOOKED or each.wanted != since.pushes.get(name, each).wanted]
+        return [f"{name} has not begun" for name in wanting if name in ours and now[name].begun <= ours[name].begun]
 
     wait_until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1), SOON)
     return _settled(lab, max(end - time.monotonic(), 1), here, known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kubernetes.client.rest import ApiException
 
@@ -54,6 +55,13 @@ class Proxy:
         return f"{self.name}.{self.namespace}"
 
 
+class Pushes(NamedTuple):
+    """How often an istiod has found a change worth a push, and how often it has begun to push what it had gathered."""
+
+    wanted: int
+    begun: int
+
+
 def pods(client: Client) -> list[dict]:
     """The istiod pods that are ready, whatever their namespace or revision.
 
@@ -86,13 +94,15 @@ def stores(client: Client) -> list[dict[tuple[str, str, str], dict]]:
     return [{key(each): each["metadata"] for each in answer} for answer in _ask(client, "/debug/configz")]
 
 
-def pushes(client: Client) -> dict[str, int]:
-    """How often each istiod has computed new configuration and begun to push it, since it started; by the name of its pod."""
+def pushes(client: Client) -> dict[str, Pushes]:
+    """What each istiod has had to push and has begun to push since it started; by the name of its pod."""
     counts = {}
     for pod in pods(client):
         text = _get(client, pod, "/metrics").decode()
-        found = re.search(r"^pilot_pushcontext_init_seconds_count(?:\{[^}]*\})? (\S+)", text, re.MULTILINE)
-        counts[pod["metadata"]["name"]] = int(float(found.group(1))) if found else 0
+        counts[pod["metadata"]["name"]] = Pushes(
+            _count(text, r'pilot_inbound_updates\{[^}]*type="config"[^}]*\}'),
+            _count(text, r"pilot_pushcontext_init_seconds_count(?:\{[^}]*\})?"),
+        )
     return counts
 
 
@@ -101,6 +111,11 @@ def version(client: Client) -> str:
     pod = pods(client)[0]
     text = _get(client, pod, "/version").decode()
     return text.split("-")[0]
+
+
+def _count(text: str, series: str) -> int:
+    found = re.search(rf"^{series} (\S+)", text, re.MULTILINE)
+    return int(float(found.group(1))) if found else 0
 
 
 def _ready(client: Client) -> list[dict]:

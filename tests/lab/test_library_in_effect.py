@@ -104,6 +104,38 @@ def test_an_object_whose_status_istiod_writes_is_in_effect_at_once(lab, given):
     assert kubectl("get", "serviceentry", "coffee-0", "--output", "jsonpath={.status.addresses[0].value}"), "istiod has written no address"
 
 
+NOTHING_TO_PUSH = {
+    "a label": """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny-all, labels: {of: nobody}}
+spec: {selector: {matchLabels: {app: ratings}}}
+""",
+    "a WorkloadGroup": """
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: machines}
+spec: {template: {serviceAccount: default}}
+""",
+    "an entry that nobody selects": """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: machine}
+spec: {address: 10.9.9.9, labels: {app: nobody}}
+""",
+}
+
+
+@pytest.mark.parametrize("what", NOTHING_TO_PUSH)
+def test_what_istiod_has_nothing_to_push_for_is_applied_and_deleted(lab, given, what):
+    """Half a minute, and then an error, for each of these: istiod takes it up, sees that no proxy needs to know, and pushes nothing."""
+    given(DENY)
+    began = time.monotonic()
+    assert given(NOTHING_TO_PUSH[what]).changes[0].action == ("configured" if what == "a label" else "created")
+    given(NOTHING_TO_PUSH[what], lab.delete)
+    print(f"{what}, applied and deleted: {time.monotonic() - began:.1f} s")
+
+
 def test_a_policy_is_enforced_beside_istios_own_metrics_provider(lab, given):
     """Stock Envoy refused all listeners with the filter that this asks for, and no policy that came after it had any effect."""
     given(PROMETHEUS)

@@ -6,7 +6,7 @@ import pytest
 
 from lab_helpers.core.errors import MeshError
 from lab_helpers.istio import converge, istiod, proxies
-from lab_helpers.istio.istiod import Proxy
+from lab_helpers.istio.istiod import Proxy, Pushes
 
 RULE = {"kind": "VirtualService", "metadata": {"name": "r", "namespace": "default", "resourceVersion": "5", "uid": "u"}}
 LAB = SimpleNamespace(namespace="default", client=None)
@@ -16,8 +16,8 @@ WAIT = 1.5  # seconds; longer than converge.DEBOUNCE
 class Mesh:
     """What istiods and proxies say, look by look: the last of each list stays."""
 
-    def __init__(self, monkeypatch, pushes: list[dict], connected: list[list[Proxy]]):
-        self.looks = 0
+    def __init__(self, monkeypatch, pushes: list[dict], connected: list[list[Proxy]], wanted: list[dict] | None = None):
+        self.looks, self.wanted = 0, wanted or [{"one": 5, "two": 5, "new": 5}]
         monkeypatch.setattr(istiod, "stores", lambda _: [{istiod.key(RULE): RULE["metadata"]}])
         monkeypatch.setattr(istiod, "pushes", lambda _: self.next(pushes))
         monkeypatch.setattr(istiod, "proxies", lambda _: connected[-1])
@@ -25,7 +25,13 @@ class Mesh:
 
     def next(self, given: list):
         self.looks += 1
-        return given[min(self.looks, len(given)) - 1]
+        wanted = self.wanted[min(self.looks, len(self.wanted)) - 1]
+        return {name: Pushes(wanted[name], begun) for name, begun in given[min(self.looks, len(given)) - 1].items()}
+
+
+def before(**counts: tuple[int, int]) -> converge.Before:
+    """What each istiod had wanted to push before the change, and had begun."""
+    return converge.Before({name: Pushes(*each) for name, each in counts.items()})
 
 
 def ready(name: str, namespace: str = "default", errors: dict | None = None, gateway: bool = False) -> Proxy:
@@ -36,23 +42,28 @@ def test_a_push_of_one_istiod_says_nothing_of_another(monkeypatch):
     """Their numbers used to be added up: one that pushed twice stood for one that had not."""
     Mesh(monkeypatch, [{"one": 1, "two": 1}, {"one": 3, "two": 1}], [[ready("a")]])
     with pytest.raises(MeshError, match="(?s)istiod to push the change: two has not begun"):
-        converge.converged(LAB, converge.Before({"one": 1, "two": 1}), [RULE], [], deadline=WAIT)
+        converge.converged(LAB, before(one=(4, 1), two=(4, 1)), [RULE], [], deadline=WAIT)
     Mesh(monkeypatch, [{"one": 1, "two": 1}, {"one": 3, "two": 1}, {"one": 3, "two": 2}], [[ready("a")]])
-    assert converge.converged(LAB, converge.Before({"one": 1, "two": 1}), [RULE], [], deadline=WAIT) == 1
+    assert converge.converged(LAB, before(one=(4, 1), two=(4, 1)), [RULE], [], deadline=WAIT) == 1
 
 
 def test_an_istiod_that_leaves_or_comes_is_not_waited_for(monkeypatch):
     """Their sum fell when one was scaled away, and was waited for in vain."""
     Mesh(monkeypatch, [{"one": 1, "two": 7}, {"one": 2}], [[ready("a")]])
-    assert converge.converged(LAB, converge.Before({"one": 1, "two": 7}), [RULE], [], deadline=WAIT) == 1
+    assert converge.converged(LAB, before(one=(4, 1), two=(4, 7)), [RULE], [], deadline=WAIT) == 1
     Mesh(monkeypatch, [{"one": 1}, {"one": 2, "new": 0}], [[ready("a")]])
-    assert converge.converged(LAB, converge.Before({"one": 1}), [RULE], [], deadline=WAIT) == 1
+    assert converge.converged(LAB, before(one=(4, 1)), [RULE], [], deadline=WAIT) == 1
 
 
 def test_a_change_that_istiod_has_nothing_to_push_for_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(converge, "NOTHING", converge.DEBOUNCE + 0.2)
-    Mesh(monkeypatch, [{"one": 1}], [[ready("a")]])
-    assert converge.converged(LAB, converge.Before({"one": 1}), [RULE], [], deadline=WAIT) == 1
+    Mesh(monkeypatch, [{"one": 1}], [[ready("a")]], wanted=[{"one": 4}])
+    assert converge.converged(LAB, before(one=(4, 1)), [RULE], [], deadline=3) == 1
+
+
+def test_a_push_that_istiod_wants_and_does_not_begin_is_waited_for(monkeypatch):
+    Mesh(monkeypatch, [{"one": 1}], [[ready("a")]], wanted=[{"one": 4}, {"one": 5}])
+    with pytest.raises(MeshError, match="(?s)istiod to push the change: one has not begun"):
+        converge.converged(LAB, before(one=(4, 1)), [RULE], [], deadline=3)
 
 
 def test_what_another_learners_proxy_refuses_is_told_and_stops_nobody(monkeypatch):
