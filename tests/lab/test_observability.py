@@ -85,8 +85,8 @@ def pods(app: str) -> str:
     return "|".join(pod["metadata"]["name"] for pod in listed)
 
 
-def call(url: str, count: int = 1, *more: str) -> str:
-    command = ("exec", "--namespace", NAMESPACE, "deploy/client", "--container", "app", "--", "client", f"--count={count}", url, *more)
+def call(url: str, count: int = 1, *more: str, sender: str = "client") -> str:
+    command = ("exec", "--namespace", NAMESPACE, f"deploy/{sender}", "--container", "app", "--", "client", f"--count={count}", url, *more)
     command += ("--timeout=200s", "--qps=200")
     return sh(*KUBECTL, *command, timeout=240).stdout
 
@@ -292,13 +292,15 @@ def test_no_application_sees_who_the_proxies_say_is_calling(host):
     assert not [header for header in seen if header.lower().startswith("x-lab")]
 
 
-def test_what_an_application_claims_to_be_is_not_counted():
+@pytest.mark.parametrize(("sender", "known"), [("client", "client"), ("plain", "unknown")])
+def test_what_an_application_claims_to_be_is_not_counted(sender, known):
+    """Neither of one whose proxy says who it is, nor of one without a proxy, that shows no certificate: it could name anybody."""
     received = f'pod=~"{pods("server")}",reporter="destination"'
     scraped()
     before = counts(received, "source_workload")
-    call("http://server/", 5, "--header", "X-Lab-Caller: somebody;else;a;b;c;d;e")
+    call("http://server/", 5, "--header", "X-Lab-Caller: somebody;else;a;b;c;d;e", sender=sender)
     scraped()
-    assert counts(received, "source_workload") - before == {("client",): 5}
+    assert counts(received, "source_workload") - before == {(known,): 5}
 
 
 def test_istiod_and_the_containers_are_measured_too():
