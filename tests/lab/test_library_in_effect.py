@@ -217,3 +217,21 @@ def test_weights_do_not_take_the_place_of_somebodys_rule(lab, given):
     with pytest.raises(MeshError, match=r"VirtualService reviews does more .* \(2 rules, match, timeout\)"):
         shift(lab, "reviews", {"v1": 50, "v3": 50})
     assert lab.run("kubectl get virtualservice reviews -o yaml").stdout == before
+
+
+@pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
+def test_what_kubectl_had_applied_and_the_file_no_longer_has_goes(lab, given, how):
+    """`exportTo` stayed, and `apply` said "configured": it was not the course's own. What somebody edits by hand stays."""
+    more = f"{JASON.rstrip()}\n  exportTo: ['.']\n"
+    kubectl("apply", *how, "--filename", "-", stdin=more)
+    kubectl("annotate", "virtualservice", "reviews", "by=hand")
+    without = TO_ONE.format("v1")
+    assert any("kubectl apply has put into VirtualService reviews" in each for each in given(without, lab.diff).warnings)
+    given(without)
+    now = json.loads(kubectl("get", "virtualservice", "reviews", "--output", "json"))
+    assert now["spec"] == {"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": "reviews", "subset": "v1"}}]}]}
+    assert now["metadata"]["annotations"] == {"by": "hand"}
+    assert given(without).changes[0].action == "unchanged" and not given(without, lab.diff).warnings
+    kubectl("apply", *how, "--filename", "-", "--force-conflicts" if how else "--overwrite", stdin=more)
+    given(without)
+    assert "exportTo" not in kubectl("get", "virtualservice", "reviews", "--output", "yaml")
