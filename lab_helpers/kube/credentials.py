@@ -10,6 +10,7 @@ import base64
 import os
 import shutil
 import tempfile
+import threading
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from lab_helpers.kube.kubeconfig import FRESH, Context
 
 EARLY = timedelta(seconds=30)  # before the end of a credential, a new one is fetched
 PREFIX = "meshlab-keys-"
+_writing = threading.Lock()  # the library tells another thread of a key file that is not written yet; and there is to be one folder
 
 
 def configuration(context: Context) -> tuple[Configuration, datetime | None]:
@@ -44,8 +46,9 @@ def configuration(context: Context) -> tuple[Configuration, datetime | None]:
     }
     found = Configuration()
     try:
-        # Without persist_config=False it would write tokens that it has refreshed into the user's own file.
-        load_kube_config_from_dict(one, client_configuration=found, persist_config=False, temp_file_path=str(_folder()))
+        with _writing:
+            # Without persist_config=False it would write tokens that it has refreshed into the user's own file.
+            load_kube_config_from_dict(one, client_configuration=found, persist_config=False, temp_file_path=str(_folder()))
     except (ConfigException, OSError, ValueError) as error:
         raise ClusterError(f"The credentials of context {context.name} cannot be read: {error}", FRESH) from error
     return found, until

@@ -226,6 +226,33 @@ def test_keys_lie_in_a_private_folder_that_goes_with_the_process(tmp_path, autho
     assert not Path(killed).parent.exists(), "but the next process does"
 
 
+TOGETHER = """
+import pathlib, sys, threading
+from lab_helpers.kube import credentials, kubeconfig
+context = kubeconfig.choose(None, [pathlib.Path(sys.argv[1])])
+barrier, read = threading.Barrier(16), []
+
+def connect():
+    barrier.wait()
+    found, _ = credentials.configuration(context)
+    read.append(pathlib.Path(found.cert_file).read_text() + pathlib.Path(found.key_file).read_text())
+
+threads = [threading.Thread(target=connect) for _ in range(16)]
+[each.start() for each in threads]
+[each.join() for each in threads]
+print(len(read), *map(len, set(read)))
+"""
+
+
+def test_whoever_connects_at_the_same_moment_finds_whole_keys_in_one_folder(tmp_path, authority):
+    """The second folder took the first one's place, and with it went the keys that the first had been given."""
+    certificate, key = authority.issue_cert("learner").cert_chain_pems[0].bytes(), authority.issue_cert("x").private_key_pem.bytes()
+    data = {name: base64.b64encode(each).decode() for name, each in (("client-certificate-data", certificate), ("client-key-data", key))}
+    path = write(tmp_path / "config", "x", current="x", user=data)
+    done = subprocess.run([sys.executable, "-c", TOGETHER, str(path)], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["16", str(len(certificate) + len(key))], done.stderr[-600:]
+
+
 # The client with credentials that end, before a server that speaks HTTP and nothing more of Kubernetes than these tests ask.
 
 
