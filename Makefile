@@ -84,11 +84,10 @@ test: env test-tools check ## everything, on the live lab (made anew) and in a r
 	@$(PYTEST) -q tests/site
 	@$(SUDO) $(PYTEST) -q tests/lifecycle
 
-soak: env test-tools ## long proofs: kills of `up`, of components, and more
-	@$(SUDO) $(PYTEST) -q tests/soak
+soak: env test-tools ## long proofs: kills of `up`, of components, and more; PART=kills for one
+	@$(SUDO) $(PYTEST) -q tests/soak$(if $(PART),/test_$(PART).py)
 
-bench: env ## the figures that the closing notes quote
-	@$(SUDO) $(BIN)/python -m tests.bench
-	@$(SUDO) $(BIN)/python -m tests.bench_metrics
+bench: env ## the figures that the closing notes quote: PART=lab, kinds, metrics, or all of them
+	@for part in $(or $(PART),lab kinds metrics); do $(SUDO) $(BIN)/python -m tests.bench.$$part; done
 
 .PHONY: help env test-tools course up lab site record down check test soak bench

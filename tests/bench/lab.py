@@ -1,4 +1,4 @@
-"""The lab's figures: ``make bench`` prints them. They are measured, never asserted: timings are noisy."""
+"""The lab's figures: ``make bench PART=lab`` prints them. They are measured, never asserted: timings are noisy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counting costs: latency with the standard metrics and without, in turns. ``python -m tests.bench_metrics`` prints it.
+"""What counting costs: latency with the standard metrics and without, in turns. ``make bench PART=metrics`` prints it.
 
 Two namespaces run the same; one of them counts, and after half of the time the other one does, so that what else differs
 between their pods cancels out. For that the mesh's own EnvoyFilter is taken away meanwhile: nobody else should look at
