@@ -27,9 +27,9 @@ def lab():
 def run_chapter(tmp_path):
     """A function that executes a chapter by Papermill and returns the executed notebook, and the numbers of the checks it passed."""
 
-    def run(stem: str) -> tuple[Path, list[str]]:
+    def run(stem: str, **parameters: str) -> tuple[Path, list[str]]:
         target = tmp_path / f"{stem}.ipynb"
-        course.execute(course.find(stem), target)
+        course.execute(course.find(stem), target, **parameters)
         return target, _passed(target)
 
     return run

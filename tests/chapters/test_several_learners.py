@@ -1,0 +1,26 @@
+"""Three learners at the same time on one lab, each in a namespace of their own, as in a workshop."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lab_helpers.lab import connect
+from lab_helpers.show import checks
+from tests.live import kubectl
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+STEMS = ("04_bookinfo", "05_injection", "07_tracing")
+
+
+def test_three_learners_on_three_chapters_at_once_pass_all_of_their_checks(lab, run_chapter):
+    def learn(stem: str) -> list[str]:
+        connect(namespace=f"learner-{stem[:2]}", quiet=True).checkpoint(stem)
+        return run_chapter(stem, namespace=f"learner-{stem[:2]}")[1]
+
+    try:
+        with ThreadPoolExecutor(len(STEMS)) as pool:
+            assert list(pool.map(learn, STEMS)) == [checks.numbers(stem[:2]) for stem in STEMS]
+    finally:
+        kubectl("delete", "namespace", "--ignore-not-found", *(f"learner-{stem[:2]}" for stem in STEMS), timeout=180)
