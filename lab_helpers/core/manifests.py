@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from pathlib import Path
 
 from lab_helpers.core import decoding, exports, text
@@ -35,11 +36,16 @@ def find(name: str, root: Path = FOLDER) -> Path:
     Raises
     ------
     ManifestError
-        No such chapter, or no such file in it; names the nearest ones.
+        No such chapter, or no such file in it; names the nearest ones. Or a file that may not be looked for.
     """
-    for path in (root / name, root / f"{name}.yaml", Path(name).expanduser()):
-        if path.is_file():
-            return path
+    if "\n" in name:
+        raise ManifestError("That is a manifest itself, not the name of one.", "Write it into a file, and give the path of that.")
+    try:
+        for path in (root / name, root / f"{name}.yaml", Path(os.path.expanduser(name))):
+            if path.is_file():
+                return path
+    except OSError as error:  # a folder that is shut, or a name of over 255 bytes
+        raise ManifestError(f"{name} cannot be read: {error.strerror}.", f"See who may read it: namei -l {name}") from error
     chapter, _, file = name.partition("/")
     if not file:
         raise ManifestError(f"There is no manifest {name!r}.", "Name it as CHAPTER/FILE.yaml, or give the path of a file of your own.")

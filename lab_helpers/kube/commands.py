@@ -127,7 +127,7 @@ def find(name: str, folder: str | os.PathLike = "") -> str:
 
 def _is_manifest(word: str) -> bool:
     """Whether `word` names a manifest of the course, and not a file that lies where the notebook is."""
-    return word.endswith(".yaml") and (FOLDER / word).is_file() and not os.path.exists(word)
+    return word.endswith(".yaml") and os.path.isfile(FOLDER / word) and not os.path.exists(word)
 
 
 def _is_own_file(word: str) -> bool:

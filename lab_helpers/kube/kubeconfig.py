@@ -54,8 +54,17 @@ class Context:
 
 def files() -> list[Path]:
     """The files that kubectl would read: those of ``$KUBECONFIG``, or else ``~/.kube/config``."""
-    named = [Path(each).expanduser() for each in os.environ.get("KUBECONFIG", "").split(os.pathsep) if each]
+    # By os.path, since that of a user who does not exist (~nobody/config) Path refuses to expand.
+    named = [Path(os.path.expanduser(each)) for each in os.environ.get("KUBECONFIG", "").split(os.pathsep) if each]
     return named or [paths.HOME / ".kube" / "config"]
+
+
+def there(path: Path) -> bool:
+    """Whether there is a file, or something that keeps one from looking: then to read it says what."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def by_no_proxy(context: Context) -> None:
@@ -81,10 +90,10 @@ def choose(name: str | None, candidates: Iterable[Path]) -> Context:
         No file, none that is a kubeconfig, no such context, or one that is not complete; names what there is.
     """
     candidates = list(candidates)
-    there = [path for path in candidates if path.exists()]
-    if not there:
+    found = [path for path in candidates if there(path)]
+    if not found:
         raise ClusterError(f"There is no kubeconfig: {', '.join(map(str, candidates))} does not exist.", "Set KUBECONFIG to yours.")
-    merged = merge(there)
+    merged = merge(found)
     known = f"There are: {', '.join(merged['contexts']) or 'none'}."
     name = name or merged["current-context"]
     if not name:
@@ -98,7 +107,7 @@ def choose(name: str | None, candidates: Iterable[Path]) -> Context:
     user = merged["users"].get(context.get("user"))
     if user is None and context.get("user"):
         raise ClusterError(f"Context {name} names the user {context['user']!r}, who is in no kubeconfig.", FRESH)
-    return Context(name, cluster, user or {}, os.pathsep.join(str(path.absolute()) for path in there))
+    return Context(name, cluster, user or {}, os.pathsep.join(str(path.absolute()) for path in found))
 
 
 def merge(candidates: Iterable[Path]) -> dict:
@@ -131,8 +140,6 @@ def merge(candidates: Iterable[Path]) -> dict:
 
 
 def _read(path: Path) -> dict:
-    if path.is_dir():
-        raise ClusterError(f"{path} is a folder, not a kubeconfig.", "Name the file in it.")
     try:
         config = (
             yaml.safe_load(text.decode(path.read_bytes(), f"{path} is not a kubeconfig: it", ClusterError)) or {}
@@ -141,7 +148,10 @@ def _read(path: Path) -> dict:
             if not all(isinstance(each["name"], str) and isinstance(each[inner], dict | None) for each in config.get(kind) or []):
                 raise TypeError(f"{kind} is not a list of named entries")
         return config
+    except IsADirectoryError as error:
+        raise ClusterError(f"{path} is a folder, not a kubeconfig.", "Name the file in it.") from error
     except PermissionError as error:
-        raise ClusterError(f"{path} may not be read by {paths.USER.pw_name}.", "Ask its owner, or set KUBECONFIG to your own.") from error
+        do = f"See who may: namei -l {path}. Ask them, or set HOME or KUBECONFIG to what is yours."
+        raise ClusterError(f"{path} may not be read by {paths.USER.pw_name}.", do) from error
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ClusterError(f"{path} is not a kubeconfig ({type(error).__name__}: {error}).", FRESH) from error

@@ -50,7 +50,7 @@ def connect(context: str | None = None, namespace: str = "default", quiet: bool 
         raise ClusterError(
             f"Namespace {namespace} belongs to the cluster itself, and a checkpoint would empty it.", "Take another, such as default."
         )
-    found = _embedded() if context is None else kubeconfig.choose(context, [*kubeconfig.files(), paths.KUBECONFIG])
+    found = _embedded() if context is None else kubeconfig.choose(context, [*kubeconfig.files(), *_own()])
     lab = _lab(found, namespace)
     kubernetes, mesh = _ask(lab, istio)
     if not quiet:
@@ -58,8 +58,13 @@ def connect(context: str | None = None, namespace: str = "default", quiet: bool 
     return lab
 
 
+def _own() -> list[Path]:
+    """The lab's own kubeconfig, where there is one for this user to read."""
+    return [paths.KUBECONFIG] if os.access(paths.KUBECONFIG, os.R_OK) else []
+
+
 def _embedded() -> Context:
-    if not paths.KUBECONFIG.exists():
+    if not kubeconfig.there(paths.KUBECONFIG):
         raise ClusterError("The embedded lab is not up.", UP)
     return kubeconfig.choose(None, [paths.KUBECONFIG])
 
@@ -75,7 +80,7 @@ def _lab(context: Context, namespace: str) -> Lab:
 
 def is_embedded(context: Context) -> bool:
     """Whether this is the embedded lab: by its server and its authority, since its kubeconfig may have any path and be merged."""
-    if not paths.KUBECONFIG.exists():
+    if not _own():
         return False
     own = kubeconfig.choose(None, [paths.KUBECONFIG])
     same = ("server", "certificate-authority-data")
@@ -93,8 +98,8 @@ def _as_marked(lab: Lab) -> None:
 def _file(text: str) -> Path:
     """A file that holds `text`, as istioctl wants it; the same one for the same text."""
     file = paths.CACHE / "overlays" / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
+    paths.make_folder(file.parent)
     if not file.exists():
-        paths.make_folder(file.parent)
         fresh = file.with_suffix(f".{os.getpid()}")
         fresh.write_text(text, encoding="utf-8")
         paths.give_to_user(fresh)

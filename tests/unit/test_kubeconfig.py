@@ -22,21 +22,9 @@ from lab_helpers.core.errors import ClusterError
 from lab_helpers.kube import credentials, kubeconfig
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import Kind
+from tests.kubeconfigs import SERVER, write
 
-SERVER = "https://127.0.0.1:1"
 V1, V1BETA1 = "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"
-
-
-def write(path: Path, *names: str, current: str = "", server: str = SERVER, user: dict | None = None, **more) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    document = {
-        "clusters": [{"name": name, "cluster": {"server": server, **more}} for name in names],
-        "users": [{"name": name, "user": user or {"token": path.name}} for name in names],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}} for name in names],
-        **({"current-context": current} if current else {}),
-    }
-    path.write_text(yaml.safe_dump(document))
-    return path
 
 
 def refused(*arguments) -> str:
