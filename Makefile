@@ -5,8 +5,12 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
+# What sudo drops, and downloads behind a proxy need. Given word for word, as any sudoers allows it, and only what is set;
+# the shell puts in the values, whatever signs a password in them has.
+PROXIES := http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
+SET := $(foreach name,$(PROXIES),$(if $(value $(name)),$(name)="$$$(name)"))
 # Only what the lab itself does is elevated. Caches and kubeconfig stay the invoking user's: sudo tells who that is.
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo $(if $(SET),env $(SET)))
 BIN := .venv/bin
 MESHLAB := $(BIN)/meshlab
 PYTEST := $(BIN)/pytest
