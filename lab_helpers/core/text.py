@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from pathlib import Path
 
 from lab_helpers.core.errors import LabError, ManifestError
@@ -70,4 +71,4 @@ def decode(content: bytes, name: str, error: type[LabError] = ManifestError) -> 
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise error(f"{name} is no text: there is a zero byte in line {line}, as in UTF-16 without its byte order mark.", SAVE)
-    return text
+    return re.sub("^\ufeff+", "", text, flags=re.MULTILINE)  # of files that were put one after the other, each with its own mark

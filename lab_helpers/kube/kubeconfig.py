@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
-
-from lab_helpers.core import paths, text
+from lab_helpers.core import decoding, paths, text
 from lab_helpers.core.errors import ClusterError
+from lab_helpers.core.scalars import NotReadable
 
 ENTRIES = {"clusters": "cluster", "contexts": "context", "users": "user"}
 # The fields that name files, which count from the folder of the kubeconfig that names them.
@@ -141,9 +140,11 @@ def merge(candidates: Iterable[Path]) -> dict:
 
 def _read(path: Path) -> dict:
     try:
-        config = (
-            yaml.safe_load(text.decode(path.read_bytes(), f"{path} is not a kubeconfig: it", ClusterError)) or {}
-        )  # an empty file is one that says nothing
+        documents = decoding.documents(text.decode(path.read_bytes(), f"{path} is not a kubeconfig: it", ClusterError))
+        config, *more = [each for each in documents if each is not None] or [{}]  # an empty file is one that says nothing
+        if more:
+            what = f"{path} holds {len(more) + 1} documents, and kubectl reads only the first."
+            raise ClusterError(what, "Make a file of each, and name all of them in KUBECONFIG.")
         for kind, inner in ENTRIES.items():
             if not all(isinstance(each["name"], str) and isinstance(each[inner], dict | None) for each in config.get(kind) or []):
                 raise TypeError(f"{kind} is not a list of named entries")
@@ -153,5 +154,8 @@ def _read(path: Path) -> dict:
     except PermissionError as error:
         do = f"See who may: namei -l {path}. Ask them, or set HOME or KUBECONFIG to what is yours."
         raise ClusterError(f"{path} may not be read by {paths.USER.pw_name}.", do) from error
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except NotReadable as error:
+        where = f" at line {error.line}" if error.line else ""
+        raise ClusterError(f"{path} is not a kubeconfig: it is not valid YAML{where}: {error.problem}.", "Correct that line.") from error
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ClusterError(f"{path} is not a kubeconfig ({type(error).__name__}: {error}).", FRESH) from error

@@ -202,6 +202,27 @@ def test_any_other_encoding_gets_a_sentence(write, content, sentence):
         load(write(content))
 
 
+BOM = "\ufeff"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_files_put_one_after_the_other_each_with_its_mark_are_read_as_kubectl_does(write, encoding):
+    one, other = (f"{BOM}apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\n" for name in "ab")
+    for text in (f"{one}---\n{other}", one + other.replace(BOM, f"{BOM}---\n"), f"{one}---\n\n{BOM}# of b\n{other}"):
+        assert [each["metadata"]["name"] for each in load(write(text.encode(encoding)))] == ["a", "b"]
+    with pytest.raises(ManifestError, match='line 4.*the key "apiVersion" stands twice'):
+        load(write((one + other).encode(encoding)))  # of which kubectl loses the first
+
+
+def test_a_mark_inside_of_a_line_is_a_sign_like_any_other(write):
+    assert load(write(f"{HEAD}data: {{a: x{BOM}y, b: '{BOM}'}}\n"))[0]["data"] == {"a": f"x{BOM}y", "b": BOM}
+
+
+def test_objects_of_json_each_with_its_mark(write):
+    text = json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}})
+    assert len(load(write(f"{BOM}{text}\n{BOM}{text}\n"))) == 2
+
+
 def test_a_file_that_may_not_be_read_gets_a_sentence(write, monkeypatch):
     def refuse(self):
         raise PermissionError(13, "Permission denied")

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -38,9 +39,9 @@ def refused(*arguments) -> str:
 
 
 def test_the_first_file_with_a_current_context_says_which(tmp_path):
-    first, second = write(tmp_path / "a", "x"), write(tmp_path / "b", "y", current="y")
+    first, second = write(tmp_path / "a", "x"), write(tmp_path / "b", "w", current="w")
     third = write(tmp_path / "c", "z", current="z")
-    assert kubeconfig.choose(None, [first, second, third]).name == "y"
+    assert kubeconfig.choose(None, [first, second, third]).name == "w"
 
 
 def test_of_an_entry_that_two_files_have_the_first_counts_whole(tmp_path):
@@ -52,14 +53,14 @@ def test_of_an_entry_that_two_files_have_the_first_counts_whole(tmp_path):
 
 def test_a_context_may_name_what_another_file_defines(tmp_path):
     only = tmp_path / "only"
-    only.write_text(yaml.safe_dump({"contexts": [{"name": "c", "context": {"cluster": "y", "user": "y"}}], "current-context": "c"}))
-    assert kubeconfig.choose(None, [only, write(tmp_path / "b", "y")]).server == SERVER
+    only.write_text(yaml.safe_dump({"contexts": [{"name": "c", "context": {"cluster": "w", "user": "w"}}], "current-context": "c"}))
+    assert kubeconfig.choose(None, [only, write(tmp_path / "b", "w")]).server == SERVER
 
 
 def test_files_that_are_not_there_and_empty_ones_say_nothing(tmp_path):
     (tmp_path / "empty").touch()
-    found = kubeconfig.choose(None, [tmp_path / "gone", tmp_path / "empty", write(tmp_path / "b", "y", current="y")])
-    assert found.name == "y" and found.variable == f"{tmp_path / 'empty'}:{tmp_path / 'b'}"
+    found = kubeconfig.choose(None, [tmp_path / "gone", tmp_path / "empty", write(tmp_path / "b", "w", current="w")])
+    assert found.name == "w" and found.variable == f"{tmp_path / 'empty'}:{tmp_path / 'b'}"
 
 
 def test_the_variable_names_files_and_empty_entries_name_none(tmp_path, monkeypatch):
@@ -93,8 +94,8 @@ def test_no_file_names_those_that_were_looked_for(tmp_path):
 
 
 def test_an_unknown_context_lists_the_known_of_all_files(tmp_path):
-    files = [write(tmp_path / "a", "x"), write(tmp_path / "b", "y")]
-    assert "no kubeconfig has a context 'z'" in refused("z", files).lower() and "There are: x, y." in refused("z", files)
+    files = [write(tmp_path / "a", "x"), write(tmp_path / "b", "w")]
+    assert "no kubeconfig has a context 'z'" in refused("z", files).lower() and "There are: x, w." in refused("z", files)
 
 
 def test_no_current_context_asks_for_one(tmp_path):
@@ -109,6 +110,21 @@ def test_a_folder_says_that_it_is_one(tmp_path):
 def test_a_file_that_is_no_kubeconfig_says_so(tmp_path, text):
     (tmp_path / "a").write_text(text, errors="surrogateescape")
     assert "is not a kubeconfig" in refused("x", [tmp_path / "a"])
+
+
+@pytest.mark.parametrize(
+    ("between", "sentence"),
+    [
+        ("", 'not valid YAML at line 14: the key "clusters" stands twice in one mapping, first in line 1'),
+        ("\ufeff", 'line 14: the key "clusters" stands twice'),
+        ("---\n\ufeff", "holds 2 documents, and kubectl reads only the first.*name all of them in KUBECONFIG"),
+    ],
+    ids=["cat", "with marks", "documents"],
+)
+def test_kubeconfigs_put_one_after_the_other_lose_none_in_silence(tmp_path, between, sentence):
+    one, other = (write(tmp_path / name, name).read_text() for name in "ab")
+    (tmp_path / "both").write_text(f"\ufeff{one}{between}{other}", encoding="utf-8")
+    assert re.search(sentence, refused("a", [tmp_path / "both"]), re.DOTALL)
 
 
 def test_a_context_whose_cluster_or_user_is_missing_says_so(tmp_path):
