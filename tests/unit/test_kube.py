@@ -1,9 +1,7 @@
 """Changes, channels and an API server that is gone: what needs no cluster."""
 
 import socket
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +11,7 @@ from lab_helpers.kube import apply, channels, kubeconfig
 from lab_helpers.kube.client import Client
 from lab_helpers.lab.lab import Lab
 from lab_helpers.traffic import observe
+from tests.web import serving
 
 
 def test_a_change_is_what_a_person_changed():
@@ -46,21 +45,10 @@ def test_requests_that_make_no_sense_are_refused(how, sentence):
 
 @pytest.mark.parametrize("page", [b"<html>It works!</html>", b"[]", b'{"kind": "Status"}', b'"text"'])
 def test_a_server_that_is_no_kubernetes_says_so(page):
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(page)
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        client = Client(kubeconfig.Context("c", {"server": f"http://127.0.0.1:{server.server_port}"}, {}, ""))
+    with serving(lambda request: (200, page)) as (address, _):
+        client = Client(kubeconfig.Context("c", {"server": address}, {}, ""))
         with pytest.raises(ClusterError, match="does not answer as a Kubernetes API server does"):
             client.version  # noqa: B018
-        server.shutdown()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,7 @@ import re
 import stat
 import subprocess
 import sys
-import threading
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest.mock import patch
 
@@ -24,6 +22,7 @@ from lab_helpers.kube import credentials, kubeconfig
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import Kind
 from tests.kubeconfigs import SERVER, write
+from tests.web import known, serving
 
 V1, V1BETA1 = "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"
 
@@ -264,34 +263,21 @@ def test_whoever_connects_at_the_same_moment_finds_whole_keys_in_one_folder(tmp_
 def api():
     """An address, the tokens that were shown there, and those that it accepts."""
     shown, accepted = [], {"good"}
+    pages = known(
+        {
+            "/version": {"gitVersion": "v1.36.3"},
+            "/apis": {"kind": "APIGroupList", "groups": [GONE]},
+            "/api/v1": {"kind": "APIResourceList", "resources": [{"name": "pods", "kind": "Pod", "namespaced": True, "verbs": ["list"]}]},
+            "/api/v1/namespaces/default/pods": {"metadata": {}, "items": []},
+        }
+    )
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            shown.append(token)
-            answers = {
-                "/version": {"gitVersion": "v1.36.3"},
-                "/apis": {"kind": "APIGroupList", "groups": [GONE]},
-                "/api/v1": {
-                    "kind": "APIResourceList",
-                    "resources": [{"name": "pods", "kind": "Pod", "namespaced": True, "verbs": ["list"]}],
-                },
-                "/api/v1/namespaces/default/pods": {"metadata": {}, "items": []},
-            }
-            body = json.dumps(answers[self.path.partition("?")[0]] if token in accepted else {"message": "who are you?"}).encode()
-            self.send_response(200 if token in accepted else 401)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(request):
+        shown.append(request.headers.get("authorization", "").removeprefix("Bearer "))
+        return pages(request) if shown[-1] in accepted else (401, {"message": "who are you?"})
 
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", shown, accepted
-        server.shutdown()
+    with serving(answer) as (address, _):
+        yield address, shown, accepted
 
 
 def at(context, address: str):

@@ -5,7 +5,6 @@ import os
 import subprocess
 import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +21,7 @@ from lab_helpers.node import boot, machine
 from lab_helpers.node.install import mesh
 from lab_helpers.node.kubernetes import cluster, components, configuration, pki
 from lab_helpers.node.machine import MACHINE
+from tests.web import known, serving
 
 
 class Steps:
@@ -116,34 +116,14 @@ def test_an_api_server_that_never_answers_is_named(monkeypatch):
 
 
 @pytest.fixture
-def listener():
-    """A function that makes a web server which notes the requests that it gets: (its address, the list of them)."""
-    servers = []
-
-    def make() -> tuple[str, list[str]]:
-        asked: list[str] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):  # noqa: N802
-                asked.append(self.requestline)
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}", asked
-
-    yield make
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+def servers():
+    """Two web servers."""
+    with serving() as one, serving() as other:
+        yield one, other
 
 
-def test_no_proxy_of_the_host_is_one_in_the_node(monkeypatch, listener):
-    (proxy, by_proxy), (component, asked) = listener(), listener()
+def test_no_proxy_of_the_host_is_one_in_the_node(monkeypatch, servers):
+    (proxy, by_proxy), (component, asked) = servers
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, proxy)
     for name in ("NO_PROXY", "no_proxy"):
@@ -156,47 +136,27 @@ def test_no_proxy_of_the_host_is_one_in_the_node(monkeypatch, listener):
         return subprocess.run(entered[entered.index("--") + 1 :], check=True, capture_output=True, text=True)
 
     there(components._curl(f"{component}/readyz"))
-    assert asked == ["GET /readyz HTTP/1.1"] and by_proxy == []
+    assert [(each.method, each.path) for each in asked] == [("GET", "/readyz")] and by_proxy == []
     assert there(["env"]).stdout.splitlines() == [*machine.ENVIRONMENT]
 
 
 def test_what_is_applied_goes_out_as_kubectl_writes_it():
     """Istio's dashboards have signs beyond 16 bits; escaped as two halves, as JSON may have them, the API server does not read them."""
-    sent = []
     config_maps = {"name": "configmaps", "kind": "ConfigMap", "namespaced": True, "verbs": ["patch"]}
-    answers = {
-        "/version": {"gitVersion": "v1.36.3"},
-        "/apis": {"kind": "APIGroupList", "groups": []},
-        "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [config_maps]},
-    }
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
-            self.answer(json.dumps(answers[self.path]).encode())
-
-        def do_PATCH(self):  # noqa: N802
-            sent.append((self.path, self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"]))))
-            self.answer(sent[-1][2])
-
-        def answer(self, body: bytes):
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    client = Client(Context("c", {"server": f"http://127.0.0.1:{server.server_port}"}, {}, ""))
+    pages = known(
+        {
+            "/version": {"gitVersion": "v1.36.3"},
+            "/apis": {"kind": "APIGroupList", "groups": []},
+            "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [config_maps]},
+        }
+    )
     document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "b"}, "data": {"sign": "\U0001f600 ü"}}
-    assert objects.write(client, document, dry_run=True) == document
-    server.shutdown()
-    server.server_close()
-    [(path, form, body)] = sent
-    assert path == "/api/v1/namespaces/b/configmaps/a?dryRun=All&fieldManager=meshlab&force=true"
-    assert form == "application/apply-patch+yaml" and json.loads(body) == document and "\U0001f600 ü".encode() in body
+    with serving(lambda request: (200, request.body) if request.method == "PATCH" else pages(request)) as (address, asked):
+        assert objects.write(Client(Context("c", {"server": address}, {}, "")), document, dry_run=True) == document
+    [sent] = [each for each in asked if each.method == "PATCH"]
+    assert (sent.path, sent.query) == ("/api/v1/namespaces/b/configmaps/a", "dryRun=All&fieldManager=meshlab&force=true")
+    assert sent.headers["content-type"] == "application/apply-patch+yaml"
+    assert json.loads(sent.body) == document and "\U0001f600 ü".encode() in sent.body
 
 
 def test_what_a_running_component_watches_is_not_written_again(monkeypatch, tmp_path):

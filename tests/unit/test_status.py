@@ -1,12 +1,8 @@
 """`meshlab status` with an API server that is gone, that stalls, and that answers: each within a bounded time."""
 
-import json
 import os
 import socket
-import threading
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import psutil
@@ -18,6 +14,7 @@ from lab_helpers.cli import main
 from lab_helpers.core import paths
 from lab_helpers.node import status
 from lab_helpers.node.kubernetes import components
+from tests.web import known, serving
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +32,12 @@ def node(monkeypatch):
 
 @pytest.fixture
 def api(monkeypatch, tmp_path):
-    """A function that has the lab's kubeconfig name the API server at a port of this machine."""
+    """A function that has the lab's kubeconfig name the API server at an address of this machine."""
 
-    def at(port: int) -> None:
+    def at(address: str) -> None:
         document = {
             "current-context": "meshlab",
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+            "clusters": [{"name": "c", "cluster": {"server": address}}],
             "users": [{"name": "u", "user": {}}],
             "contexts": [{"name": "meshlab", "context": {"cluster": "c", "user": "u"}}],
         }
@@ -68,7 +65,7 @@ def test_what_is_not_well_is_named_and_a_dead_api_server_is_not_asked(monkeypatc
 def test_an_api_server_that_is_gone_gets_a_sentence(api):
     with socket.socket() as held:  # bound and not listening: connections are refused
         held.bind(("127.0.0.1", 0))
-        api(held.getsockname()[1])
+        api(f"http://127.0.0.1:{held.getsockname()[1]}")
         found = status.status()
     assert not found["well"] and "did not answer" in found["problems"][0] and found["workloads"] == {} and found["url"] is None
 
@@ -78,7 +75,7 @@ def test_an_api_server_that_stalls_is_not_waited_for(api, monkeypatch):
     with socket.socket() as stalled:
         stalled.bind(("127.0.0.1", 0))
         stalled.listen()
-        api(stalled.getsockname()[1])
+        api(f"http://127.0.0.1:{stalled.getsockname()[1]}")
         began = time.monotonic()
         found = status.status()
     assert time.monotonic() - began < 5
@@ -116,31 +113,9 @@ def answers(services: list[dict]) -> dict[str, dict]:
     }
 
 
-@contextmanager
-def serving(known: dict[str, dict]):
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
-            found = known.get(self.path.partition("?")[0])
-            body = json.dumps(found or {"kind": "Status", "message": "not found", "code": 404}).encode()
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-
-
 def test_workloads_and_addresses_are_told(api):
-    with serving(answers(SERVICES)) as port:
-        api(port)
+    with serving(known(answers(SERVICES))) as (address, _):
+        api(address)
         found = status.status()
     assert found["url"] == "http://192.0.2.7:30080/productpage" and found["addons"] == {"zipkin": "http://192.0.2.7:30411"}
     assert found["workloads"] == {"istio-system/istio-ingressgateway": "well", "istio-system/istiod": "0 of 1 replicas available"}
@@ -148,8 +123,8 @@ def test_workloads_and_addresses_are_told(api):
 
 
 def test_a_gateway_without_an_address_is_a_problem(api):
-    with serving(answers(SERVICES[1:])) as port:
-        api(port)
+    with serving(known(answers(SERVICES[1:]))) as (address, _):
+        api(address)
         found = status.status()
     assert found["url"] is None and any("ingress gateway has no address" in problem for problem in found["problems"])
 
@@ -173,8 +148,8 @@ MEMORY = status.machine.memory_mib
 
 def test_whoever_is_not_root_is_told_what_anybody_may_know(api, plain, node):
     healthy = [each for each in DEPLOYMENTS if each["metadata"]["name"] != "istiod"]
-    with serving(answers(SERVICES) | {"/apis/apps/v1/deployments": {"metadata": {}, "items": healthy}}) as port:
-        api(port)
+    with serving(known(answers(SERVICES) | {"/apis/apps/v1/deployments": {"metadata": {}, "items": healthy}})) as (address, _):
+        api(address)
         found = status.status()
     assert found["well"] and found["components"] == dict.fromkeys(node, "running") and found["memory_mib"] is None
     assert found["url"] == "http://192.0.2.7:30080/productpage"
