@@ -19,6 +19,9 @@ from lab_helpers.core.scalars import NotReadable
 ENTRIES = {"clusters": "cluster", "contexts": "context", "users": "user"}
 # The fields that name files, which count from the folder of the kubeconfig that names them.
 FILES = {"clusters": ("certificate-authority",), "users": ("client-certificate", "client-key", "tokenFile")}
+# The fields that are not text.
+OTHER_TYPES = {"insecure-skip-tls-verify": bool, "disable-compression": bool, "extensions": list, "as-groups": list,
+               "as-user-extra": dict, "auth-provider": dict, "exec": dict}  # fmt: skip
 FRESH = "Fetch the kubeconfig anew."
 
 
@@ -128,7 +131,7 @@ def merge(candidates: Iterable[Path]) -> dict:
         merged["current-context"] = merged["current-context"] or config.get("current-context") or ""
         for kind, inner in ENTRIES.items():
             for entry in config.get(kind) or []:
-                value = dict(entry[inner] or {})
+                value = {name: given for name, given in (entry[inner] or {}).items() if given is not None}
                 for field_ in FILES.get(kind, ()):
                     if value.get(field_):
                         value[field_] = str(path.parent.absolute() / value[field_])
@@ -136,6 +139,16 @@ def merge(candidates: Iterable[Path]) -> dict:
                     value["exec"] = {**value["exec"], "command": str(path.parent.absolute() / value["exec"]["command"])}
                 merged[kind].setdefault(entry["name"], value)
     return merged
+
+
+def _require_text(path: Path, whose: str, entry: dict) -> None:
+    """Refuse a value of another type than kubectl wants: a password of digits only, say, which is a number unless it is quoted."""
+    for name, value in entry.items():
+        wanted = OTHER_TYPES.get(name, str)
+        if value is not None and not isinstance(value, wanted):
+            called = {str: "text", bool: "true or false", list: "a list", dict: "a mapping"}[wanted]
+            do = "Put it into quotes." if wanted is str and not isinstance(value, list | dict) else FRESH
+            raise ClusterError(f"{path} is not a kubeconfig: {name} of {whose} is not {called}.", do)
 
 
 def _read(path: Path) -> dict:
@@ -148,6 +161,8 @@ def _read(path: Path) -> dict:
         for kind, inner in ENTRIES.items():
             if not all(isinstance(each["name"], str) and isinstance(each[inner], dict | None) for each in config.get(kind) or []):
                 raise TypeError(f"{kind} is not a list of named entries")
+            for each in config.get(kind) or []:
+                _require_text(path, f"{inner} {each['name']}", each[inner] or {})
         return config
     except IsADirectoryError as error:
         raise ClusterError(f"{path} is a folder, not a kubeconfig.", "Name the file in it.") from error

@@ -45,7 +45,9 @@ def test_the_first_file_with_a_current_context_says_which(tmp_path):
 
 def test_of_an_entry_that_two_files_have_the_first_counts_whole(tmp_path):
     first = write(tmp_path / "a", "x", current="x")
-    second = write(tmp_path / "b", "x", server="https://127.0.0.1:2", user={"username": "u", "password": "p"}, **{"tls-server-name": "n"})
+    second = write(
+        tmp_path / "b", "x", server="https://127.0.0.1:2", user={"username": "u", "password": "p"}, **{"tls-server-name": "name"}
+    )
     found = kubeconfig.choose("x", [first, second])
     assert found.cluster == {"server": SERVER} and found.user == {"token": "a"}
 
