@@ -192,6 +192,23 @@ def test_labels_are_what_the_book_says(side, protocol):
             assert value == expected, f"{label}: the book says {word}"
 
 
+def test_who_has_no_version_is_of_the_revision_latest():
+    """istiod does not tell the sender of that revision: it has to be put in, and nothing that is another workload's."""
+    account, unversioned = deployment("unversioned", "unversioned", "v1")
+    del unversioned["spec"]["template"]["metadata"]["labels"]["version"], unversioned["spec"]["selector"]["matchLabels"]["version"]
+    applied(account, unversioned, service("unversioned"))
+    kubectl("rollout", "status", "--namespace", NAMESPACE, "deployment/unversioned", "--timeout=90s")
+    wait_until(lambda: "StatusCode=200" in call("http://unversioned"), "an answer of the new workload", 20, every=0.2)
+    call("http://unversioned", 4)
+    scraped()
+    chosen = 'istio_requests_total{{reporter="{}",pod=~"{}",destination_workload="unversioned",response_code="200"}}'
+    [sent] = query(chosen.format("source", pods("client")))
+    [received] = query(chosen.format("destination", pods("unversioned")))
+    revisions = {side: each["metric"]["destination_canonical_revision"] for side, each in (("source", sent), ("destination", received))}
+    assert revisions == {"source": "latest", "destination": "latest"}
+    assert sent["metric"]["destination_version"] == "latest" and sent["metric"]["destination_app"] == "unversioned"
+
+
 def test_tcp_connections_and_bytes_are_counted_exactly_on_both_sides():
     sides = {"source": pods("client"), "destination": pods("server")}
 
