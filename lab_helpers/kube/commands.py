@@ -19,6 +19,10 @@ LOOKING = {
     "kubectl": ("api-resources", "api-versions", "cluster-info", "describe", "diff", "events", "explain", "get", "logs", "top", "version"),
     "istioctl": ("analyze", "manifest", "pc", "proxy-config", "proxy-status", "ps", "version"),
 }  # fmt: skip
+# A user's own settings, with which a line would do something else here than in the book: kubectl's kuberc (another output, a question
+# before each delete) and its tool for diffs; istioctl's. Against those in a file of istioctl's and of curl's there are options.
+OWN = ("KUBECTL_", "ISTIOCTL_")
+NO_SETTINGS = {"KUBERC": "off"}
 COLOURS = re.compile(r"\x1b\[[\d;]*m")  # istioctl paints its marks even where nobody can see them
 
 
@@ -88,7 +92,8 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
     path = find(words[0], client.tools)
     at_manifests = any(_is_manifest(word) for word in words)
     words = [os.path.abspath(word) if at_manifests and _is_own_file(word) else word for word in words]
-    environment = {**os.environ, "KUBECONFIG": client.context.variable}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
+    environment |= {"KUBECONFIG": client.context.variable, **NO_SETTINGS}
     try:
         done = subprocess.run(
             [path, *_target(client, words[0]), *words[1:]],
@@ -136,4 +141,7 @@ def _is_own_file(word: str) -> bool:
 
 
 def _target(client: Client, program: str) -> list[str]:
-    return [] if program == "curl" else ["--context", client.context.name, "--namespace", client.namespace]
+    if program == "curl":
+        return ["--disable"]  # of all its options this one has to come first
+    at = ["--context", client.context.name, "--namespace", client.namespace]
+    return [*at, "--istioNamespace", "istio-system"] if program == "istioctl" else at

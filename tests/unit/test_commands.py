@@ -147,3 +147,18 @@ def test_what_may_change_something_asks_for_the_courses_mark(tmp_path, line, cha
     asked = client(tmp_path)
     commands.run(asked, line)
     assert asked.require_mark.asked is changes
+
+
+def test_a_users_own_settings_do_not_make_another_line_of_it(tmp_path, monkeypatch):
+    """A kuberc may have kubectl ask before it deletes, or print something else; so may the others' own files and variables."""
+    for name in commands.KNOWN:
+        (tmp_path / name).write_text('#!/bin/sh\necho "$@"\nenv | grep -E "^(KUBE|ISTIO)" | sort\n')
+        (tmp_path / name).chmod(0o755)
+    for name in ("KUBECTL_EXTERNAL_DIFF", "KUBECTL_COMMAND_HEADERS", "KUBERC", "ISTIOCTL_ISTIONAMESPACE", "KUBECONFIG"):
+        monkeypatch.setenv(name, "own")
+    for name in ("KUBERNETES_PORT", "ISTIOCONFIG", "KUBECACHEDIR"):
+        monkeypatch.delenv(name, raising=False)
+    ran = {name: commands.run(client(tmp_path), f"{name} get x").stdout.splitlines() for name in commands.KNOWN}
+    at = "--context c --namespace n"
+    options = {"kubectl": f"{at} get x", "istioctl": f"{at} --istioNamespace istio-system get x", "curl": "--disable get x"}
+    assert ran == {name: [line, "KUBECONFIG=none", "KUBERC=off"] for name, line in options.items()}
