@@ -1,4 +1,4 @@
-"""What people bring along: what kubectl has written, hosts that lead nowhere. It works here as anywhere else."""
+"""What people bring along: what kubectl has written, a gateway of their own, hosts that lead nowhere. It works here as anywhere else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from lab_helpers.lab import checkpoint, connect
 from lab_helpers.lab.chapters import CLIENTS
-from tests.live import kubectl
+from tests.live import kubectl, kubectl_json
 
 pytestmark = pytest.mark.lab
 NAMESPACE = "brought-along"
@@ -18,6 +18,18 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: details}
 spec: {hosts: [details], http: [{timeout: 5s, route: [{destination: {host: details}}]}]}
+"""
+GATEWAY = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: own-gateway}
+spec:
+  selector: {matchLabels: {istio: own-gateway}}
+  template:
+    metadata:
+      annotations: {inject.istio.io/templates: gateway}
+      labels: {istio: own-gateway, sidecar.istio.io/inject: "true"}
+    spec: {containers: [{name: istio-proxy, image: auto}]}
 """
 # A database that somebody has announced and nobody has started, and one on the internet that the lab has not.
 NOWHERE = f"""
@@ -87,6 +99,16 @@ def test_what_kubectl_has_written_is_applied_again(lab, given):
     lab.delete(given(export))
     assert actions(lab.apply(given(export))) == dict.fromkeys(whole, "created"), "a backup brings nothing back"
     assert (lab.observe("details", n=5)["status"] == 200).all()
+
+
+def test_a_gateway_of_ones_own_starts_with_the_image_that_istio_puts_in(lab, given):
+    """It names no pull policy, and nothing can be pulled here: that of Kubernetes, Always, left it without its image for ever."""
+    lab.apply(given(GATEWAY))
+    [pod] = kubectl_json("get", "pods", "--namespace", NAMESPACE, "--selector", "istio=own-gateway")["items"]
+    [proxy], [status] = pod["spec"]["containers"], pod["status"]["containerStatuses"]
+    assert proxy["image"] != "auto" and proxy["imagePullPolicy"] == "IfNotPresent" and status["ready"]
+    assert any(line.startswith("own-gateway-") for line in lab.run("istioctl proxy-status").stdout.splitlines())
+    lab.delete(given(GATEWAY))
 
 
 def test_hosts_that_lead_nowhere_keep_nobody_from_starting(lab, given):

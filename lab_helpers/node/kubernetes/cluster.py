@@ -96,10 +96,10 @@ def reach() -> Lab:
 
 
 def apply_basics(client: Client) -> None:
-    """Create or update the cluster's DNS and metrics-server, which belong to the cluster, whether the course may change it or not."""
+    """Create or update DNS, metrics-server and the rule on pulling: they belong to the cluster, be it the course's to change or not."""
     read = [
         document
-        for name in ("coredns", "metrics-server")
+        for name in ("pull-policy", "coredns", "metrics-server")
         for document in yaml.safe_load_all((MANIFESTS / f"{name}.yaml").read_text(encoding="utf-8"))
     ]
     with client.permitted():
