@@ -12,7 +12,7 @@ from kubernetes.client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from lab_helpers.core import paths
-from lab_helpers.core.errors import ClusterError, LabError
+from lab_helpers.core.errors import ClusterError, HostError, LabError
 from lab_helpers.core.manifests import FOLDER
 from lab_helpers.istio import istiod
 from lab_helpers.kube import channels, kubeconfig, mark, objects
@@ -101,7 +101,12 @@ def _file(text: str) -> Path:
     paths.make_folder(file.parent)
     if not file.exists():
         fresh = file.with_suffix(f".{os.getpid()}")
-        fresh.write_text(text, encoding="utf-8")
+        try:
+            fresh.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise HostError(
+                f"{fresh} cannot be written: {error.strerror}.", "Make room there, or set HOME to a folder of yours."
+            ) from error
         paths.give_to_user(fresh)
         fresh.rename(file)
     return file

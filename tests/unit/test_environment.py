@@ -61,6 +61,15 @@ def test_a_manifest_that_may_not_be_looked_for(shut):
     assert said(f"from lab_helpers.kube import commands; print(commands._is_manifest('{shut}/own.yaml'))") == "False\n"
 
 
+def test_a_home_that_may_be_read_only(tmp_path):
+    """Where a marked cluster's overlay is kept, when the caches are there and cannot be written any more."""
+    folder = tmp_path / ".cache" / "meshlab" / "overlays"
+    folder.mkdir(parents=True)
+    folder.chmod(0o500)
+    told = said("from lab_helpers.lab import connection; connection._file('a')", HOME=tmp_path)
+    assert f"{folder}/" in told and "cannot be written: Permission denied" in told and "set HOME" in told
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
