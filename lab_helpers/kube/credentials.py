@@ -53,12 +53,10 @@ def configuration(context: Context) -> tuple[Configuration, datetime | None]:
         "users": [{"name": "user", "user": user}],
     }
     found = Configuration()
-    with _writing:
-        folder = _folder()
     try:
         with _writing:
             # Without persist_config=False it would write tokens that it has refreshed into the user's own file.
-            load_kube_config_from_dict(one, client_configuration=found, persist_config=False, temp_file_path=str(folder))
+            load_kube_config_from_dict(one, client_configuration=found, persist_config=False, temp_file_path=str(_folder()))
     except (ConfigException, OSError, ValueError) as error:
         raise ClusterError(f"The credentials of context {context.name} cannot be read: {error}", FRESH) from error
     _require_certificates(found, context)

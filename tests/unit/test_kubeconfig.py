@@ -251,7 +251,8 @@ print(len(read), *map(len, set(read)))
 
 def test_whoever_connects_at_the_same_moment_finds_whole_keys_in_one_folder(tmp_path, authority):
     """The second folder took the first one's place, and with it went the keys that the first had been given."""
-    certificate, key = authority.issue_cert("learner").cert_chain_pems[0].bytes(), authority.issue_cert("x").private_key_pem.bytes()
+    issued = authority.issue_cert("learner@example.org")
+    certificate, key = issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes()
     data = {name: base64.b64encode(each).decode() for name, each in (("client-certificate-data", certificate), ("client-key-data", key))}
     path = write(tmp_path / "config", "x", current="x", user=data)
     done = subprocess.run([sys.executable, "-c", TOGETHER, str(path)], capture_output=True, text=True, check=False)
