@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 
 import urllib3
 
+from lab_helpers.core import http
 from lab_helpers.core.errors import ClusterError, TrafficError
 from lab_helpers.kube import pods
 from lab_helpers.kube.client import Answer, Client
@@ -47,8 +49,8 @@ class Page:
 
     def __str__(self) -> str:
         shown = f", reviews by {self.reviews_version}, {self.stars.replace('none', 'no')} stars" if self.reviews_pod else ""
-        named = f"--header 'Host: {self.host}' " if self.host else ""
-        return f"$ curl {named}{self.url}\n{self.status}{shown}"
+        named = f"--header {shlex.quote(f'Host: {self.host}')} " if self.host else ""
+        return f"$ curl {named}{shlex.quote(self.url)}\n{self.status}{shown}"
 
 
 def host(lab) -> str:
@@ -111,9 +113,11 @@ def page(lab, path: str = "/productpage", headers: dict[str, str] | None = None)
     Raises
     ------
     TrafficError
-        Nothing answered there at all. An answer such as 404 or 503 is no error: look at ``.status``.
+        Nothing answered there at all, or the path or a header cannot be sent. An answer such as 404 or 503 is no error:
+        look at ``.status``.
     """
-    address, sent = f"{lab.url}{path}", addressed(lab, headers)
+    path, sent = http.target(path), addressed(lab, headers)
+    address = f"{lab.url}{path}"
     try:
         answer = fetch(address, sent)
     except urllib3.exceptions.HTTPError as error:
@@ -134,14 +138,15 @@ def fetch(address: str, headers: dict[str, str] | None = None, timeout: float = 
         No answer came within `timeout` seconds.
     """
     with urllib3.PoolManager(retries=False, timeout=timeout) as connections:
-        answer = connections.request("GET", address, headers=headers, redirect=False)
+        sent = {name: value.encode() for name, value in (headers or {}).items()}  # as curl has it; by itself it would take Latin-1
+        answer = connections.request("GET", address, headers=sent, redirect=False)
         return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data)
 
 
 def addressed(lab, headers: dict[str, str] | None) -> dict[str, str]:
-    """`headers` with lower-case names, and with the lab's own host if they name none."""
+    """`headers` with lower-case names, and with the lab's own host if they name none; see `http.fields`."""
     own = {"host": host(lab)} if host(lab) else {}
-    return {**own, **{name.lower(): value for name, value in (headers or {}).items()}}
+    return {**own, **http.fields(headers)}
 
 
 def versions(lab) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 from urllib3.exceptions import HTTPError
 
+from lab_helpers.core import http
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.istio import gateway, proxies
 from lab_helpers.kube import channels, pods
@@ -42,7 +44,8 @@ def observe(
     n : int
         Number of requests, at most 10,000.
     path : str, optional
-        What to ask for; known for Bookinfo's services.
+        What to ask for, beginning with a slash; known for Bookinfo's services. A character that may not stand in it, such
+        as a space, is sent percent-encoded.
     via : {"mesh", "plain", "gateway"}
         From a pod with a sidecar, from a pod without one (both over one connection for each of `parallel`), or from
         here through the ingress gateway.
@@ -64,20 +67,21 @@ def observe(
     Raises
     ------
     TrafficError
-        No path known, the client pod missing, or not a single request answered.
+        No path known, a path or a header that cannot be sent, the client pod missing, or not a single request answered.
     """
     if not 1 <= n <= MOST or not 1 <= parallel <= 50:
         raise TrafficError(f"n = {n}, parallel = {parallel} is out of range.", f"n may be 1 to {MOST:,}, parallel 1 to 50.")
     if via not in (*CLIENTS, "gateway"):
         raise TrafficError(f"There is no way {via!r} into the mesh.", f"Use one of: {', '.join((*CLIENTS, 'gateway'))}.")
-    path = path or (GATEWAY_PATHS if via == "gateway" else MESH_PATHS).get(service)
+    found = find_service(lab, service)
+    path = path if path is not None else (GATEWAY_PATHS if via == "gateway" else MESH_PATHS).get(service)
     if path is None:
         raise TrafficError(f"What to ask {service} for is not known.", "Give a path, such as path='/'.")
-    found = find_service(lab, service)
+    path, headers = http.target(path), http.fields(headers)
     if via == "gateway":
-        rows = _through_gateway(lab, n, path, parallel, headers or {})
+        rows = _through_gateway(lab, n, path, parallel, headers)
     else:
-        rows = _from_pod(lab, CLIENTS[via], f"http://{service}:{found['spec']['ports'][0]['port']}{path}", n, parallel, headers or {})
+        rows = _from_pod(lab, CLIENTS[via], f"http://{service}:{found['spec']['ports'][0]['port']}{path}", n, parallel, headers)
     if not any(row["status"] for row in rows):
         raise TrafficError(f"None of {n} requests to {service}{path} was answered.", f"See whether {service} runs: kubectl get pods.")
     labels = gateway.versions(lab)
@@ -90,16 +94,15 @@ def observe(
 
 def _from_pod(lab, client: str, url: str, n: int, parallel: int, headers: dict[str, str]) -> list[dict]:
     # One curl sends them all, so that what is timed is the mesh and not the start of n processes. Each body goes to a
-    # file of its own: parallel answers would mingle on stdout.
-    mark = "&" if "?" in url else "?"
+    # file of its own: parallel answers would mingle on stdout. What counts them stands behind a #, and so is not sent.
     config = [
-        f'url = "{url}{mark}request=[1-{n}]"',
+        f'url = "{url}#[1-{n}]"',
         'output = "#1"',
         r'write-out = "%{json}\n"',
         "silent",
         "max-time = 30",
     ]
-    config += [f'header = "{name}: {value}"' for name, value in headers.items()]
+    config += [http.option(name, value) for name, value in headers.items()]
     config += ["parallel", "parallel-immediate", f"parallel-max = {parallel}"] if parallel > 1 else []
     script = 'd=$(mktemp -d /answers/XXXXXX) && cd "$d" && printf %s "$1" | curl --config -; echo; grep -rH podname .; cd /; rm -rf "$d"'
     name = _client_pod(lab, client)["metadata"]["name"]
@@ -162,7 +165,8 @@ def find_service(lab, name: str) -> dict:
     TrafficError
         There is none.
     """
-    found = lab.client.get(SERVICE, name)
+    named = isinstance(name, str) and re.fullmatch(r"[a-z0-9-]+", name)  # anything else would be another path of the API
+    found = lab.client.get(SERVICE, name) if named else None
     if found is None:
         raise TrafficError(f"Namespace {lab.namespace} has no Service {name!r}.", "kubectl get services lists them.")
     return found
