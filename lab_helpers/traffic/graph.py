@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from lab_helpers.core.errors import QueryError
@@ -24,6 +26,10 @@ TOLD = (
     'reporter="destination",source_workload="unknown",source_principal="unknown",destination_workload_namespace="{0}"',
 )
 DURATION, TIMED = "istio_request_duration_milliseconds", 30.0
+STANDARD = (  # labels that every request has, if only as "unknown"
+    r"(source|destination)_(app|version|workload|workload_namespace|principal|cluster|canonical_(service|revision)|service(_name|_namespace)?)"
+    r"|reporter|request_protocol|response_code|response_flags|grpc_response_status|connection_security_policy"
+)
 FAILED = r"5\d\d|0"  # what Kiali counts as an error of HTTP by default, client errors apart
 
 
@@ -45,12 +51,27 @@ def requests(lab, window: Window | str, *labels: str, reporter: str = "source") 
     -------
     pandas.DataFrame
         A column for each label, and ``requests`` (int); of requests that come from or go to the namespace.
+
+    Raises
+    ------
+    QueryError
+        No request has such a label, there is no such reporter, or Prometheus is not there.
     """
+    do = (
+        "Take one of Istio's, such as source_workload, destination_version, response_code: lab.promql('istio_requests_total') has them all."
+    )
+    for label in labels:
+        if not isinstance(label, str) or label in ("requests", "time", "value"):
+            raise QueryError(f"{label!r} is no label that requests are counted by.", do)
     if reporter not in ("source", "destination"):
         raise QueryError(f"No proxy reports as {reporter!r}.", "reporter is source or destination.")
     either = [f'reporter="{reporter}",{end}_namespace="{lab.namespace}"' for end in ("source_workload", "destination_service")]
     table = counted(lab, window, [either[0], either[1] + f',source_workload_namespace!="{lab.namespace}"'], labels)
-    return table[table["requests"] > 0].reset_index(drop=True)
+    table = table[table["requests"] > 0].reset_index(drop=True)
+    for label in labels:
+        if len(table) and (table[label] == "unknown").all() and not re.fullmatch(STANDARD, label):
+            raise QueryError(f"No request has a label {label!r}.", do)
+    return table
 
 
 def graph(lab, window: Window | str = "1m", by: str = "version") -> pd.DataFrame:
@@ -82,7 +103,7 @@ def graph(lab, window: Window | str = "1m", by: str = "version") -> pd.DataFrame
     QueryError
         No such view, or Prometheus is not there.
     """
-    if by not in VIEWS:
+    if by not in tuple(VIEWS):
         raise QueryError(f"There is no graph by {by!r}.", f"Choose one of: {', '.join(VIEWS)}.")
     window = _window(lab, window)
     ends = {end: [label.format(end) for label in _labels(by, end)] for end in ("source", "destination")}
@@ -114,7 +135,8 @@ def counted(lab, window: Window | str, told: list[str], labels, metric: str = "i
     length = round(1000 * (window.known - window.start))
     before = [prometheus.promql(lab, f"{metric}{{{each}}}", at=window.start) for each in told]
     looks = [prometheus.promql(lab, f"{metric}{{{each}}}[{length}ms]", at=window.known) for each in told]
-    table = added(pd.concat(before), pd.concat(looks)).rename(columns={"added": "requests"})
+    table = added(pd.concat(before), pd.concat(looks))
+    table = table.rename(columns=prometheus.beside(set(table.columns) - {"added"}, "requests") | {"added": "requests"})
     for label in labels:
         table[label] = table[label].fillna("unknown") if label in table else "unknown"
     total = table.groupby(labels, as_index=False)["requests"].sum() if labels else table[["requests"]].sum().to_frame().T
@@ -137,8 +159,9 @@ def added(before: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a counter: its labels, and ``added``.
+        One row a counter: its labels, and ``added``; a label of that name is ``exported_added``.
     """
+    before, looks = (each.rename(columns=prometheus.beside(each.columns, "added")) for each in (before, looks))
     every = pd.concat([before.assign(added=0.0), looks.assign(added=float("nan"))], ignore_index=True).sort_values("time", kind="stable")
     labels = [name for name in every.columns if name not in ("time", "value", "added")]
     every[labels] = every[labels].astype(object).where(every[labels].notna(), "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,15 +87,21 @@ def promql(
     -------
     pandas.DataFrame
         One row a series (instant) or a point of one (range): a column for each label, ``time`` (UTC) and ``value``.
-        Without rows, where an instant has no such series.
+        Without rows, where an instant has no such series. A label that is called ``time`` or ``value`` is in the column
+        ``exported_time`` or ``exported_value``: so Prometheus, too, names one whose name is taken.
 
     Raises
     ------
     QueryError
-        The query is not PromQL (says where), cannot be computed, is of a range that holds no data; or Prometheus is
-        not there or does not run.
+        The query is not PromQL (says where), cannot be computed, is of a range that holds no data; a moment is none, or
+        the answer no numbers; or Prometheus is not there or does not run.
     """
-    if start is None and last is None:
+    if not isinstance(query, str):
+        raise QueryError(f"The query is {query!r}, which is no text.", "Put PromQL in quotes, such as lab.promql('up').")
+    instant = start is None and last is None
+    if (end if instant else at) is not None:
+        raise QueryError("An instant and a range were asked for at once.", "Give at; or start and end; or last.")
+    if instant:
         result = _ask(lab, "/api/v1/query", {"query": query, **({} if at is None else {"time": _seconds(at)})}, query)
         return _table(result)
     until = clock(lab) if end is None else _seconds(end)
@@ -164,11 +170,14 @@ def duration(text: str) -> float:
     Raises
     ------
     QueryError
-        It is not one.
+        It is not one, or is 0.
     """
-    if not re.fullmatch(r"(\d+(ms|[smhdwy]))+", text or ""):
+    if not isinstance(text, str) or not re.fullmatch(r"(\d+(ms|[smhdwy]))+", text):
         raise QueryError(f"{text!r} is not a duration.", "Write it as Prometheus does: 30s, 5m, 1h30m.")
-    return sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)(ms|[smhdwy])", text))
+    seconds = sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)(ms|[smhdwy])", text))
+    if not seconds:
+        raise QueryError(f"{text!r} is no time at all.", "Give some, such as 30s.")
+    return seconds
 
 
 def _ask(lab, path: str, params: dict, query: str):
@@ -186,9 +195,10 @@ def _refused(error: str, kind: str, query: str) -> QueryError:
     found = re.search(r"(\d+):(\d+): parse error: (.*)", error, re.DOTALL)
     if found:
         line, column, why = int(found[1]), int(found[2]), found[3]
-        shown = (query.splitlines() or [""])[line - 1]
+        shown = query.split("\n")[line - 1]
+        before = shown.encode()[: column - 1].decode(errors="ignore")  # Prometheus counts bytes
         return QueryError(
-            f"This is not PromQL, at line {line}, column {column}: {why}\n  {shown}\n  {' ' * (column - 1)}^", "Correct it there."
+            f"This is not PromQL, at line {line}, column {len(before) + 1}: {why}\n  {shown}\n  {' ' * len(before)}^", "Correct it there."
         )
     if kind == "bad_data":
         return QueryError(f"Prometheus does not take the question: {error}", "Correct what it names.")
@@ -197,26 +207,52 @@ def _refused(error: str, kind: str, query: str) -> QueryError:
 
 def _table(data: dict) -> pd.DataFrame:
     kind, result = data["resultType"], data["result"]
+    if kind in ("vector", "matrix") and any({"histogram", "histograms"} & each.keys() for each in result):
+        raise QueryError(
+            "The answer holds native histograms, of which none is one number.",
+            "Ask for one, such as histogram_quantile(0.95, …) or histogram_count(…).",
+        )
     if kind in ("scalar", "string"):
         series = [({}, [result])]
     elif kind == "vector":
-        series = [(each["metric"], [each["value"]]) for each in result if "value" in each]
+        series = [(each["metric"], [each["value"]]) for each in result]
     else:
-        series = [(each["metric"], each["values"]) for each in result if "values" in each]
-    rows = [{**labels, "time": time, "value": value} for labels, points in series for time, value in points]
-    names = sorted({name for labels, _ in series for name in labels})
-    table = pd.DataFrame(rows, columns=[*names, "time", "value"])
+        series = [(each["metric"], each["values"]) for each in result]
+    names = beside({name for labels, _ in series for name in labels}, "time", "value")
+    rows = [
+        {**{names[name]: text for name, text in labels.items()}, "time": time, "value": value}
+        for labels, points in series
+        for time, value in points
+    ]
+    table = pd.DataFrame(rows, columns=[*sorted(names.values()), "time", "value"])
     table["time"] = pd.to_datetime(table["time"].astype(float), unit="s", utc=True).dt.round("ms")
     if kind != "string":
         table["value"] = table["value"].astype(float)  # NaN and +Inf come as text too
     return table
 
 
+def beside(labels: Iterable[str], *own: str) -> dict[str, str]:
+    """A column for each label, none of them one of our `own`: label → column, with Prometheus's prefix where a name is taken."""
+    found: dict[str, str] = {}
+    for label in sorted(labels):
+        name = label
+        while name in own or (name != label and name in labels):
+            name = f"exported_{name}"
+        found[label] = name
+    return found
+
+
 def _seconds(moment: Moment) -> float:
-    if isinstance(moment, int | float):
-        return float(moment)
-    stamp = pd.Timestamp(moment)
-    return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp).timestamp()
+    try:
+        if isinstance(moment, int | float) and not isinstance(moment, bool):
+            pd.Timestamp(moment, unit="s").timestamp()  # no moment at all, or one that pandas has no room for
+            return float(moment)
+        stamp = pd.Timestamp(moment)
+        return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        raise QueryError(
+            f"{moment!r} is not a moment.", "Give seconds since 1970, a datetime or a Timestamp: window.start and window.known are such."
+        ) from None
 
 
 def _clock(seconds: float) -> str:

@@ -55,6 +55,25 @@ def test_variables_are_chosen_by_what_there_is_and_filled_in_one_after_the_other
 
 
 @pytest.mark.parametrize(
+    ("value", "alone", "among"),
+    [
+        ('say "hi"', r"say \"hi\"", r"say \"hi\""),
+        (r"C:\new", r"C:\\new", r"C:\\\\new"),
+        ("two\nlines", r"two\nlines", r"two\nlines"),
+        ("a.b|c", "a.b|c", r"a\\.b\\|c"),
+    ],
+)
+def test_a_value_is_written_as_a_string_of_promql_has_it(answers, value, alone, among):
+    listed = [
+        {"name": "one", "type": "query", "query": "label_values(up, l)"},
+        {"name": "many", "type": "query", "query": "label_values(up, l)", "multi": True},
+    ]
+    answers["group by (l) (up)"] = labelled(l=[value])
+    found = Variables(None, {"title": "x", "templating": {"list": listed}}, {}, 0, {})
+    assert found.fill('{l="$one"}') == f'{{l="{alone}"}}' and found.fill('{l=~"$many"}') == f'{{l=~"{among}"}}'
+
+
+@pytest.mark.parametrize(
     ("given", "sentence"), [({"colour": "red"}, "has no variable 'colour'"), ({"service": "c"}, "no service 'c' to choose")]
 )
 def test_a_wrong_choice_gets_a_sentence_that_names_the_right_ones(answers, given, sentence):

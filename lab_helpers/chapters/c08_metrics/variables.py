@@ -62,7 +62,7 @@ class Variables:
             chosen = choices[0] if choices else ""
         self.chosen[name], self.choices[name] = chosen, choices
         many = variable.get("multi") or variable.get("includeAll")
-        self._text[name] = _as_regex(chosen) if many else str(chosen)
+        self._text[name] = _in_string(_as_regex(chosen) if many else str(chosen))
 
     def _there(self, lab, variable: dict, at: float) -> list[str]:
         query = variable["query"]["query"] if isinstance(variable["query"], dict) else variable["query"]
@@ -92,6 +92,10 @@ def _as_text(labels: dict) -> str:
 
 def _as_regex(chosen: str | list[str]) -> str:
     values = [chosen] if isinstance(chosen, str) else chosen
-    # A backslash for the regular expression, and one more for the PromQL string around it.
-    escaped = [re.sub(r"([.+*?()|\[\]{}^$\\])", r"\\\\\1", each) for each in values]
+    escaped = [re.sub(r"([.+*?()|\[\]{}^$\\])", r"\\\1", each) for each in values]
     return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
+
+
+def _in_string(text: str) -> str:
+    """`text` for the inside of a string of PromQL, where a dashboard has its variables."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
