@@ -1,4 +1,7 @@
-"""The mesh graph: who called whom, how often, how well, how fast and how safely, from the metrics that Kiali draws too."""
+"""The mesh graph: who called whom, how often, how well, how fast and how safely, from the metrics that Kiali draws too.
+
+Of HTTP, and gRPC over it, proxies count requests; of TCP they know no requests, and count connections.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,14 @@ TOLD = (
     'reporter="source",source_workload!="unknown",source_workload_namespace!="{0}",destination_service_namespace="{0}"',
     'reporter="destination",source_workload="unknown",source_principal="unknown",destination_workload_namespace="{0}"',
 )
+CONNECTIONS = "istio_tcp_connections_opened_total"
 DURATION, TIMED = "istio_request_duration_milliseconds", 30.0
 STANDARD = (  # labels that every request has, if only as "unknown"
     r"(source|destination)_(app|version|workload|workload_namespace|principal|cluster|canonical_(service|revision)|service(_name|_namespace)?)"
     r"|reporter|request_protocol|response_code|response_flags|grpc_response_status|connection_security_policy"
 )
 FAILED = r"5\d\d|0"  # what Kiali counts as an error of HTTP by default, client errors apart
+CUT_OFF = r"(.+,)?(UF|UH|UO|URX|NR|NC)(,.+)?"  # Envoy's flags of a connection that reached nobody
 
 
 def requests(lab, window: Window | str, *labels: str, reporter: str = "source") -> pd.DataFrame:
@@ -96,6 +101,12 @@ def graph(lab, window: Window | str = "1m", by: str = "version") -> pd.DataFrame
         - p95_ms: 95th percentile of their duration, in ms, as the histogram's buckets let it be told
         - mtls: share of them that came in under mutual TLS, 0 to 1; NaN where no proxy stands at the destination
 
+        Where TCP was spoken as well, two columns more, and a row for each protocol of an edge:
+
+        - protocol: ``http`` or ``tcp``
+        - connections: number of them over TCP. ``rate``, ``errors`` (share that reached nobody) and ``mtls`` of such a row are
+          theirs; it has no ``requests`` and no ``p95_ms``
+
         ``.attrs`` holds ``by`` and ``seconds``.
 
     Raises
@@ -110,23 +121,59 @@ def graph(lab, window: Window | str = "1m", by: str = "version") -> pd.DataFrame
     # A request that no pod answered has no destination workload: the Service it was meant for stands in.
     names = [*ends["source"], *ends["destination"], "source_workload", "destination_service_name"]
     told = [each.format(lab.namespace) for each in TOLD]
+    table, tcp = _requests(lab, window, told, names, ends), _connections(lab, window, told, names, ends)
+    columns, order = COLUMNS, ["requests", "source", "destination"]
+    if len(tcp):
+        columns, order = [*COLUMNS, "protocol", "connections"], ["requests", "connections", "source", "destination"]
+        rows = [*table.assign(protocol="http", connections=0).to_dict("records"), *tcp.to_dict("records")]
+        table = pd.DataFrame(rows, columns=columns)
+    ascending = [name in ("source", "destination") for name in order]
+    table = table[columns].sort_values(order, ascending=ascending, ignore_index=True)
+    table.attrs = {"by": by, "seconds": window.seconds}
+    return table
+
+
+def _requests(lab, window: Window, told: list[str], names: list[str], ends: dict) -> pd.DataFrame:
+    """The edges of HTTP."""
     table = _edges(counted(lab, window, told, [*names, "response_code"]), ends)
     table["failed"] = table["requests"].where(table["response_code"].str.fullmatch(FAILED), 0)
     table = table.groupby(["source", "destination"], as_index=False)[["requests", "failed"]].sum()
     table = table[table["requests"] > 0]
     if table.empty:
-        return _attributed(pd.DataFrame(columns=COLUMNS), window, by)
+        return pd.DataFrame(columns=COLUMNS)
     table["rate"] = table["requests"] / window.seconds
     table["errors"] = table.pop("failed") / table["requests"]
     table = table.merge(_p95(lab, window, told, names, ends), "left", ["source", "destination"])
-    table = table.merge(_mtls(lab, window, ends), "left", ["source", "destination"])
-    table = table[COLUMNS].sort_values(["requests", "source", "destination"], ascending=[False, True, True])
-    return _attributed(table.reset_index(drop=True), window, by)
+    return table.merge(_mtls(lab, window, ends), "left", ["source", "destination"])
 
 
-def _attributed(table: pd.DataFrame, window: Window, by: str) -> pd.DataFrame:
-    table.attrs = {"by": by, "seconds": window.seconds}
-    return table
+def _connections(lab, window: Window, told: list[str], names: list[str], ends: dict) -> pd.DataFrame:
+    """The edges of TCP."""
+    table = _edges(counted(lab, window, told, [*names, "source_principal", "response_flags"], CONNECTIONS), ends)
+    cut_off = table["response_flags"].str.fullmatch(CUT_OFF).astype(bool)
+    # Of a caller the proxy at the destination may know no more than his certificate: TCP has no headers to tell it.
+    there = [f'reporter="destination",destination_workload_namespace="{lab.namespace}"']
+    came = _edges(counted(lab, window, there, [*names, "source_principal", "connection_security_policy"], CONNECTIONS), ends)
+    came["safe"] = came["requests"].where(came["connection_security_policy"] == "mutual_tls", 0)
+    came = came.groupby(["source_principal", "destination"], as_index=False)[["requests", "safe"]].sum()
+    came = came[came["requests"] > 0].assign(share=lambda each: each["safe"] / each["requests"])
+    share = table.merge(came, "left", ["source_principal", "destination"])["share"].where(~cut_off)
+    table = table.assign(
+        connections=table["requests"],
+        failed=table["requests"].where(cut_off, 0),
+        known=table["requests"].where(share.notna(), 0),
+        safe=table["requests"] * share.fillna(0),
+    )
+    table = table.groupby(["source", "destination"], as_index=False)[["connections", "failed", "known", "safe"]].sum()
+    table = table[table["connections"] > 0]
+    return table.assign(
+        protocol="tcp",
+        requests=0,
+        rate=table["connections"] / window.seconds,
+        errors=table["failed"] / table["connections"],
+        p95_ms=float("nan"),
+        mtls=table["safe"] / table["known"],
+    )
 
 
 def counted(lab, window: Window | str, told: list[str], labels, metric: str = "istio_requests_total") -> pd.DataFrame:

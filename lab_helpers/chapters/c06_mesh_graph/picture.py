@@ -8,16 +8,18 @@ import pandas as pd
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.show.plots import layers
-from lab_helpers.show.svg import BAD, GOOD, WARN, Drawing, group, number, text
+from lab_helpers.show.svg import BAD, GOOD, HUES, WARN, Drawing, group, number, text
 
 BOX, ROW, GAP = (124, 34), 66, 138  # a node's size, the height of a row, the space between two columns; in pixels
 # Kiali's own limits for HTTP: from 0.1 % of failures on it is degraded, from 10 % on it fails.
 DEGRADED, FAILING = 0.001, 0.1
+# An edge of TCP is blue, as Kiali's is, and dashed; beside one of HTTP between the same two it runs so much lower.
+TCP, LOWER = HUES[0], 10
 STYLE = "<style>.mesh-edge:hover path { stroke-width: 4 } .mesh-node:hover rect { stroke-width: 3 }</style>"
 
 
 def plot_graph(graph: pd.DataFrame) -> Drawing:
-    """Draw a mesh graph, callers on the left; all numbers of an edge come up when the pointer rests on it.
+    """Draw a mesh graph, callers on the left; all numbers of an edge come up when the pointer rests on it. TCP is dashed.
 
     Parameters
     ----------
@@ -48,7 +50,11 @@ def plot_graph(graph: pd.DataFrame) -> Drawing:
 
 def _told(edge) -> str:
     failed = f", {edge.errors:.1%} failed" if edge.errors else ""
-    return f"{edge.source} → {edge.destination} ({number(edge.rate)}/s{failed})"
+    return f"{edge.source} → {edge.destination} ({number(edge.rate)}{' connections' if _tcp(edge) else ''}/s{failed})"
+
+
+def _tcp(edge) -> bool:
+    return getattr(edge, "protocol", "http") == "tcp"  # a graph without TCP has no such column
 
 
 def _ordered(layers: list[list[str]], edges: list) -> list[list[str]]:
@@ -71,26 +77,35 @@ def _edge(edge, places: dict, graph: pd.DataFrame) -> str:
     (x, y), (to_x, to_y) = places[edge.source], places[edge.destination]
     x, to_x = x + BOX[0], to_x - 5
     bend = max(abs(to_x - x) / 2, 40)
-    colour = _colour(edge.errors)
+    tcp, twice = _tcp(edge), ((graph["source"] == edge.source) & (graph["destination"] == edge.destination)).sum() > 1
+    y, to_y = (y + LOWER, to_y + LOWER) if tcp and twice else (y, to_y)
+    colour = TCP if tcp and edge.errors < DEGRADED else _colour(edge.errors)
     curve = f"M{x:.0f},{y:.0f} C{x + bend:.0f},{y:.0f} {to_x - bend:.0f},{to_y:.0f} {to_x:.0f},{to_y:.0f}"
     tip = f"M{to_x + 5:.0f},{to_y:.0f} l-9,-4.5 v9 z"
     # The words stand at the end where fewer lines meet, on the side that the line keeps free.
     crowded = (graph["source"] == edge.source).sum() > (graph["destination"] == edge.destination).sum()
     told = f"{edge.errors:.0%} failed" if edge.errors >= DEGRADED else f"{number(edge.p95_ms, 2)} ms" if edge.p95_ms == edge.p95_ms else ""
-    label = " · ".join([f"{number(edge.rate)}/s", *([told] if told else [])])
+    label = " · ".join([f"{number(edge.rate)}{' conn' if tcp else ''}/s", *([told] if told else [])])
     ink = colour if edge.errors >= DEGRADED else "currentColor"
-    above = to_y <= y if crowded else to_y >= y
+    above = not tcp if twice else to_y <= y if crowded else to_y >= y
     at_y = (to_y if crowded else y) + (-11 if above else 12)
     locked = edge.mtls == 1
     if crowded:
         words = [text(to_x - 3, at_y, label, "end", 11, ink)] + ([_lock(to_x - 9 - 5.8 * len(label), at_y)] if locked else [])
     else:
         words = [text(x + (17 if locked else 5), at_y, label, "start", 11, ink)] + ([_lock(x + 9, at_y)] if locked else [])
-    line = f'<path d="{curve}" fill="none" stroke="{colour}" stroke-width="2"/><path d="{tip}" fill="{colour}"/>'
+    dashed = ' stroke-dasharray="6 4"' if tcp else ""
+    line = f'<path d="{curve}" fill="none" stroke="{colour}" stroke-width="2"{dashed}/><path d="{tip}" fill="{colour}"/>'
     return group([line, *words], _full(edge), "mesh-edge")
 
 
 def _full(edge) -> str:
+    if _tcp(edge):
+        safety = "not known (no proxy at the destination tells of them)" if math.isnan(edge.mtls) else f"{edge.mtls:.0%} of connections"
+        return (
+            f"{edge.source} → {edge.destination}\n{edge.connections:,} connections of TCP, {number(edge.rate)} a second\n"
+            f"{edge.errors:.1%} reached nobody\nmutual TLS: {safety}"
+        )
     safety = "not known (no proxy at the destination)" if math.isnan(edge.mtls) else f"{edge.mtls:.0%} of requests"
     return (
         f"{edge.source} → {edge.destination}\n{edge.requests:,} requests, {number(edge.rate)} a second\n{edge.errors:.1%} failed\n"
@@ -101,12 +116,19 @@ def _full(edge) -> str:
 def _node(name: str, place: tuple, graph: pd.DataFrame) -> str:
     x, y = place
     into, out = graph[graph["destination"] == name], graph[graph["source"] == name]
-    failed = (into["errors"] * into["requests"]).sum() / into["requests"].sum() if len(into) else 0.0
+    weights = into["requests"] + into.get("connections", 0)
+    failed = (into["errors"] * weights).sum() / weights.sum() if len(into) else 0.0
     colour = _colour(failed) if failed >= DEGRADED else "currentColor"
     box = f'<rect x="{x}" y="{y - BOX[1] / 2:g}" width="{BOX[0]}" height="{BOX[1]}" rx="6" fill="{colour}" fill-opacity=".08" '
     box += f'stroke="{colour}" stroke-width="1.4"/>'
-    told = f"{name}\nin: {number(into['rate'].sum())} a second, {failed:.1%} failed\nout: {number(out['rate'].sum())} a second"
+    told = f"{name}\nin: {_flow(into)} a second, {failed:.1%} failed\nout: {_flow(out)} a second"
     return group([box, text(x + BOX[0] / 2, y, name, size=12 if len(name) < 18 else 10)], told, "mesh-node")
+
+
+def _flow(edges: pd.DataFrame) -> str:
+    tcp = edges.get("protocol", pd.Series("http", edges.index)) == "tcp"
+    requests = number(edges.loc[~tcp, "rate"].sum())
+    return f"{requests} requests and {number(edges.loc[tcp, 'rate'].sum())} connections" if tcp.any() else requests
 
 
 def _lock(x: float, y: float) -> str:
