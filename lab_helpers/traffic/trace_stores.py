@@ -26,7 +26,18 @@ def search(lab, store: str, start: float, end: float, service: str | None, tags:
     names = [f"{service}.{lab.namespace}"] if service else [name for name in _services(lab, store) if name.endswith(f".{lab.namespace}")]
     asked = _zipkin_search if store == "zipkin" else _jaeger_search
     traces = [spans for name in names for spans in asked(lab, name, start, end, tags, n)]
-    return list({each[0]["trace"]: each for each in traces if each and start <= min(span["start"] for span in each) <= end}.values())
+    return list({each[0]["trace"]: each for each in traces if each and start <= began(each) <= end}.values())
+
+
+def began(spans: list[dict]) -> float:
+    """When a trace began, by the clock of whoever began it: that of another may be behind."""
+    return min(each["start"] for each in tops(spans) or spans)
+
+
+def tops(spans: list[dict]) -> list[dict]:
+    """Spans whose callers are not there, the earliest first: the first one, and each whose caller told nobody, or another store."""
+    ids = {each["span"] for each in spans}
+    return sorted((each for each in spans if each["parent"] not in ids), key=lambda one: (one["start"], one["kind"]))
 
 
 def _services(lab, store: str) -> list[str]:
@@ -64,10 +75,11 @@ def _json(answer, store: str):
 
 def _zipkin(spans: list[dict]) -> list[dict]:
     found = []
+    untimed = min((each["timestamp"] for each in spans if each.get("timestamp")), default=0)
     for each in spans:
-        service, tags = each.get("localEndpoint", {}).get("serviceName", ""), each.get("tags", {})
+        service, tags = (each.get("localEndpoint") or {}).get("serviceName", ""), each.get("tags") or {}
         ids = (each["traceId"], each["id"], each.get("parentId", ""))
-        times = (each.get("timestamp", 0), each.get("duration", 0))
+        times = (each.get("timestamp") or untimed, each.get("duration") or 0)
         found.append(_span(*ids, service, each.get("kind", ""), each.get("name", ""), *times, tags, "error" in tags))
     return found
 
@@ -75,9 +87,9 @@ def _zipkin(spans: list[dict]) -> list[dict]:
 def _of_jaeger(found: dict) -> list[dict]:
     spans = []
     for each in found["spans"]:
-        tags = {tag["key"]: tag["value"] for tag in each["tags"]}
+        tags = {tag["key"]: tag["value"] for tag in each.get("tags") or []}
         parents = [reference["spanID"] for reference in each.get("references") or [] if reference["traceID"] == each["traceID"]]
-        service = found["processes"][each["processID"]]["serviceName"]
+        service = (found.get("processes") or {}).get(each.get("processID"), {}).get("serviceName", "")
         kind = str(tags.get("span.kind", "")).upper()
         failed = str(tags.get("error", "")).lower() not in ("", "false")
         spans.append(

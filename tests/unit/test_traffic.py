@@ -1,14 +1,15 @@
 """What is asked of Prometheus, Zipkin and Jaeger, from answers at hand: no cluster."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from lab_helpers.core.errors import QueryError
+from lab_helpers.core.errors import MeshError, QueryError
 from lab_helpers.kube.client import Answer
-from lab_helpers.traffic import addons, graph, prometheus, traces
+from lab_helpers.traffic import addons, graph, prometheus, trace_stores, traces
 from lab_helpers.traffic.trace_stores import _of_jaeger, _zipkin
 
 
@@ -197,8 +198,11 @@ def test_a_trace_is_whole_when_both_ends_of_every_call_have_told():
     assert not traces.complete([])
     refused = [CALL[0], span("2", "1", "a.default", "CLIENT", 2, 8, TO_B, "FI")]
     assert traces.complete(_zipkin(refused)), "what nobody got, nobody can tell of"
-    begun_elsewhere = [{**CALL[0], "traceId": "f" * 16 + "0" * 16, "parentId": "0" * 16}, *CALL[1:]]
+    gateway = {"serviceName": "istio-ingressgateway.istio-system"}
+    begun_elsewhere = [{**CALL[0], "localEndpoint": gateway, "traceId": "f" * 16 + "0" * 16, "parentId": "0" * 16}, *CALL[1:]]
     assert traces.complete(_zipkin(begun_elsewhere)), "whoever sent the first request tells nobody"
+    begun_by_a_proxy = [{**CALL[2], "traceId": "f" * 16 + "0" * 16, "parentId": "0" * 16}]
+    assert not traces.complete(_zipkin(begun_by_a_proxy)), "a's proxy has called b, and has not told of it yet"
     outside = [CALL[0], span("2", "1", "a.default", "CLIENT", 2, 8, "outbound|443||www.example.com")]
     assert traces.complete(_zipkin(outside))
 
@@ -262,3 +266,232 @@ def test_what_was_added_to_a_counter(before, after, expected):
 def test_counters_are_told_apart_by_labels_that_some_do_not_have():
     more = looks(("a", 2, 5), ("a", 2, 7)).assign(code=["200", None])
     assert graph.added(looks(("a", 0, 1)), more)["added"].sum() == 11  # "a" without a code stood at 1
+
+
+# Edges of TCP
+
+SPIFFE = "spiffe://cluster.local/ns/default/sa/client"
+CLIENT = {
+    "reporter": "source", "source_workload": "client", "source_app": "client", "source_version": "v1",
+    "source_workload_namespace": "default", "source_principal": SPIFFE, "destination_service_name": "db",
+    "destination_service_namespace": "default", "response_flags": "-",
+}  # fmt: skip
+AT_DB = {"destination_workload": "db-v1", "destination_app": "db", "destination_version": "v1", "destination_workload_namespace": "default"}
+# What the proxy at the destination knows of a caller by TCP: his certificate, and not his name.
+ARRIVED = {
+    **CLIENT, **AT_DB, "reporter": "destination", "source_workload": "unknown", "source_app": "unknown", "source_version": "unknown",
+    "connection_security_policy": "mutual_tls",
+}  # fmt: skip
+STRANGER = {**ARRIVED, "source_principal": "unknown", "source_workload_namespace": "unknown", "connection_security_policy": "none"}
+NOBODY = {**CLIENT, "source_principal": "unknown", "response_flags": "UH"}
+
+
+@pytest.fixture
+def counters(monkeypatch):
+    """A lab with counters that a test puts there: metric, labels and how much was added in the window."""
+    there: list[tuple[str, dict, int]] = []
+
+    def promql(_lab, query, at):
+        metric, chosen = query.partition("{")[0], re.findall(r'(\w+)(!?=)"([^"]*)"', query)
+        fits = [
+            (labels, count)
+            for name, labels, count in there
+            if name == metric and all((labels.get(label, "") == value) == (how == "=") for label, how, value in chosen)
+        ]
+        value = [{**labels, "time": pd.Timestamp(at, unit="s"), "value": 5.0 + (count if "ms]" in query else 0)} for labels, count in fits]
+        return pd.DataFrame(value, columns=[*sorted({name for labels, _ in fits for name in labels}), "time", "value"]).astype(
+            {"value": float}
+        )
+
+    monkeypatch.setattr(prometheus, "promql", promql)
+    monkeypatch.setattr(prometheus, "clock", lambda _lab: 96.0)
+    return SimpleNamespace(lab=SimpleNamespace(namespace="default"), there=there)
+
+
+def edges(table):
+    return {(each["source"], each["destination"], each["protocol"]): each for each in table.to_dict("records")}
+
+
+@pytest.mark.parametrize(
+    ("by", "client", "db"),
+    [("version", "client-v1", "db-v1"), ("app", "client", "db"), ("workload", "client", "db-v1"), ("service", "client", "db")],
+)
+def test_a_connection_is_an_edge_whoever_draws_it(counters, by, client, db):
+    counters.there += [(graph.CONNECTIONS, {**CLIENT, **AT_DB}, 5), (graph.CONNECTIONS, ARRIVED, 5)]
+    [(edge, row)] = edges(graph.graph(counters.lab, WINDOW, by=by)).items()
+    assert edge == (client, db, "tcp")
+    assert (row["connections"], row["requests"], row["errors"], row["mtls"]) == (5, 0, 0.0, 1.0)
+    assert row["rate"] == pytest.approx(5 / 15) and pd.isna(row["p95_ms"])
+
+
+def test_connections_that_reached_nobody_and_those_of_strangers_are_told_as_such(counters):
+    counters.there += [
+        (graph.CONNECTIONS, {**CLIENT, **AT_DB}, 3), (graph.CONNECTIONS, ARRIVED, 3),
+        (graph.CONNECTIONS, NOBODY, 1), (graph.CONNECTIONS, STRANGER, 2),
+        (graph.CONNECTIONS, {**NOBODY, "destination_service_name": "gone", "response_flags": "UF,URX"}, 4),
+    ]  # fmt: skip
+    found = edges(graph.graph(counters.lab, WINDOW, by="service"))
+    assert {edge[:2]: (row["connections"], row["errors"]) for edge, row in found.items()} == {
+        ("client", "db"): (4, 0.25), ("client", "gone"): (4, 1.0), ("unknown", "db"): (2, 0.0),
+    }  # fmt: skip
+    assert found["client", "db", "tcp"]["mtls"] == 1.0, "who reached nobody has come in neither way"
+    assert found["unknown", "db", "tcp"]["mtls"] == 0.0 and pd.isna(found["client", "gone", "tcp"]["mtls"])
+
+
+def test_http_and_tcp_between_the_same_two_are_two_rows(counters):
+    counters.there += [(graph.CONNECTIONS, {**CLIENT, **AT_DB}, 5)]
+    counters.there += [("istio_requests_total", {**CLIENT, **AT_DB, "response_code": "503"}, 8)]
+    counters.there += [(f"{graph.DURATION}_{end}", {**CLIENT, **AT_DB, "le": "+Inf"}, 8) for end in ("count", "bucket")]
+    table = graph.graph(counters.lab, WINDOW)
+    assert list(table.columns) == [*graph.COLUMNS, "protocol", "connections"]
+    assert table[["protocol", "requests", "connections", "errors"]].values.tolist() == [["http", 8, 0, 1.0], ["tcp", 0, 5, 0.0]]
+
+
+def test_without_tcp_the_columns_are_those_of_requests(counters):
+    counters.there += [(graph.CONNECTIONS, {**CLIENT, **AT_DB}, 0)]  # before the window there was some
+    assert list(graph.graph(counters.lab, WINDOW).columns) == graph.COLUMNS
+
+
+# Traces whose first span lives elsewhere
+
+ID = "a" * 32
+FORMS = ("zipkin", "jaeger")
+
+
+def jaegers(spans):
+    """Spans of Zipkin's as Jaeger has them."""
+    names = {each["localEndpoint"]["serviceName"] for each in spans}
+    return {
+        "processes": {name: {"serviceName": name} for name in names},
+        "spans": [
+            {
+                "traceID": each["traceId"], "spanID": each["id"], "operationName": each["name"], "startTime": each["timestamp"],
+                "duration": each["duration"], "processID": each["localEndpoint"]["serviceName"],
+                "references": [{"traceID": each["traceId"], "spanID": each["parentId"]}] if each["parentId"] else None,
+                "tags": [{"key": "span.kind", "value": each["kind"].lower()}, *({"key": k, "value": v} for k, v in each["tags"].items())],
+            }
+            for each in spans
+        ],
+    }  # fmt: skip
+
+
+def read(form, spans):
+    return _zipkin(spans) if form == "zipkin" else _of_jaeger(jaegers(spans))
+
+
+def tree(table):
+    """Each span with how deep it stands, in order."""
+    depth, found = {}, []
+    for each in table.itertuples():
+        depth[each.span] = depth.get(each.parent, -1) + 1
+        found.append((each.span, depth[each.span]))
+    return found
+
+
+SECOND = [span("4", "9", "a.default", "CLIENT", 12, 18, TO_B), span("5", "4", "b.default", "SERVER", 13, 17)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("spans", "shown"),
+    [
+        (CALL[1:], [("2", 0), ("3", 1)]),  # the first is missing
+        ([CALL[0], CALL[2]], [("1", 0), ("3", 0)]),  # one in the middle is
+        ([*CALL[1:], *SECOND], [("2", 0), ("3", 1), ("4", 0), ("5", 1)]),  # two calls of somebody who is missing
+        ([*CALL, span("7", "8", "c.default", "SERVER", 4, 5)], [("1", 0), ("2", 1), ("3", 2), ("7", 0)]),
+        ([span("1", "1", "a.default", "SERVER", 0, 9), CALL[1]], [("1", 0), ("2", 1)]),  # who calls himself
+        ([span("1", "2", "a.default", "SERVER", 0, 9), *CALL[1:]], [("1", 0), ("2", 1), ("3", 2)]),  # in a circle
+    ],
+)
+def test_no_span_is_lost_and_each_stands_below_its_caller_if_that_is_there(form, spans, shown):
+    table = traces._table(ID, read(form, spans[::-1]))
+    assert tree(table) == shown and (table["start_ms"] >= 0).all()
+    assert traces._row(read(form, spans))["service"] == table["service"].iloc[0], "the list names whom the tree begins with"
+
+
+def test_a_chain_of_calls_may_be_longer_than_python_calls_itself():
+    chain = [span(f"{n:x}", f"{n - 1:x}" if n > 1 else "", "a.default", "SERVER", n, 9000 - n) for n in range(1, 3000)]
+    assert len(traces._table(ID, _zipkin(chain[::-1]))) == 2999
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("ahead", [-5000, -4, 5000])
+def test_a_clock_that_differs_does_not_answer_before_it_is_asked(form, ahead):
+    skewed = [CALL[0], CALL[1], span("3", "2", "b.default", "SERVER", 3 + ahead, 7 + ahead)]
+    skewed += [
+        span("4", "3", "b.default", "CLIENT", 4 + ahead, 6 + ahead, TO_B.replace("b.", "c.")),
+        span("5", "4", "c.default", "SERVER", 5, 6),
+    ]
+    table = traces._table(ID, read(form, skewed)).set_index("span")["start_ms"]
+    assert table.to_dict() == {"1": 0.0, "2": 2.0, "3": 3.0, "4": 4.0, "5": 5.0 if ahead == 0 else pytest.approx(5.0, abs=0.6)}
+
+
+@pytest.mark.parametrize("ahead", [-5000, 5000])
+def test_a_trace_is_found_by_the_clock_of_whoever_began_it(monkeypatch, ahead):
+    skewed = _zipkin([CALL[0], CALL[1], span("3", "2", "b.default", "SERVER", 3 + ahead, 7 + ahead)])
+    monkeypatch.setattr(trace_stores, "_zipkin_search", lambda *_: [skewed])
+    assert trace_stores.search(SimpleNamespace(namespace="default"), "zipkin", 0.5, 1.5, "a", {}, 10) == [skewed]
+    assert traces._row(skewed)["began"] == pd.Timestamp(1, unit="s", tz="UTC")
+
+
+def test_a_span_without_times_or_services_is_no_span_of_1970():
+    bare = {"traceId": ID, "id": "3", "parentId": "2", "localEndpoint": None, "tags": None}
+    table = traces._table(ID, _zipkin([CALL[0], CALL[1], bare]))
+    assert table["start_ms"].max() < 100 and list(table["span"]) == ["1", "2", "3"]
+
+
+def test_a_span_of_jaegers_may_lack_tags_and_process():
+    bare = {"traceID": ID, "spanID": "3", "operationName": "x", "startTime": 5, "duration": 1, "tags": None, "references": None}
+    [found] = _of_jaeger({"spans": [{**bare, "processID": "p1"}], "processes": None})
+    assert (found["service"], found["kind"], found["parent"]) == ("", "", "")
+
+
+@pytest.fixture
+def stores(monkeypatch):
+    """A lab with two stores, of which a test says what each has; the mesh sends to Jaeger."""
+    there: dict[str, list] = {"zipkin": [], "jaeger": []}
+    monkeypatch.setattr(traces, "one", lambda _lab, store, _id: list(there[store]))
+    monkeypatch.setattr(traces, "search", lambda _lab, store, *_: [list(there[store])] if there[store] else [])
+    monkeypatch.setattr(traces, "switch", lambda _lab: "jaeger")
+    monkeypatch.setattr(addons, "find", lambda *_: {})
+    monkeypatch.setattr(prometheus, "clock", lambda _lab: 1_000.0)
+    monkeypatch.setattr(traces, "SETTLED", 0.1)
+    monkeypatch.setattr(traces, "ARRIVED", 1.0)
+    lab = SimpleNamespace(client=None, namespace="default", addons_namespace="istio-system")
+    return SimpleNamespace(lab=lab, there=there)
+
+
+def test_a_trace_that_is_in_two_stores_is_one(stores):
+    stores.there |= {"zipkin": _zipkin(CALL[:2]), "jaeger": _zipkin(CALL[2:])}
+    assert tree(traces.trace(stores.lab, ID)) == [("1", 0), ("2", 1), ("3", 2)]
+    assert tree(traces.trace(stores.lab, ID, store="jaeger")) == [("3", 0)], "who names a store wants to know what is there"
+
+
+def test_a_trace_of_another_store_than_the_meshs_own_is_found(stores):
+    stores.there["zipkin"] = _zipkin(CALL)
+    assert len(traces.trace(stores.lab, ID)) == 3
+
+
+def test_a_trace_that_begins_with_somebody_who_tells_nobody_is_shown_and_listed(stores):
+    stores.there["jaeger"] = _zipkin(CALL[1:])
+    assert tree(traces.trace(stores.lab, ID)) == [("2", 0), ("3", 1)]
+    listed = traces.traces(stores.lab, at_least=1)
+    assert listed[["service", "spans"]].values.tolist() == [["a.default", 2]]
+
+
+def test_a_trace_is_not_listed_before_its_missing_spans_are_late(stores, monkeypatch):
+    stores.there["jaeger"] = _zipkin(CALL[1:])
+    monkeypatch.setattr(prometheus, "clock", lambda _lab: 1.01)
+    assert traces.traces(stores.lab).empty
+
+
+def test_who_was_called_and_has_not_told_is_waited_for_and_then_named_as_missing(stores):
+    stores.there["jaeger"] = _zipkin(CALL[:2])
+    with pytest.raises(MeshError, match="still waiting for trace a+ to be complete: 2 spans so far"):
+        traces.trace(stores.lab, ID)
+
+
+@pytest.mark.parametrize("id", [None, 5, b"a" * 16, "", "g" * 16, "ａ" * 16, "a" * 16 + "\n"])
+def test_what_is_no_id_gets_a_sentence(stores, id):
+    with pytest.raises(QueryError, match="is not the id of a trace"):
+        traces.trace(stores.lab, id)
