@@ -1,4 +1,7 @@
-// Sliders for weights and a picture of the shares: `live` in JupyterLab, driven by Python; `replay` on a static page, from a recording.
+// Sliders for weights and a picture of the shares: `live`, driven by Python; `replay`, from a recording.
+//
+// An output of a notebook is HTML, and as such it is saved. It is a recording (`output`), until a model in a kernel comes forward
+// that has the same `place` (`initialize`). So a notebook whose kernel has gone, and a static page, have the recording.
 
 // Set one weight; the others keep their proportions, in whole numbers, so that all add up to 100 again.
 function rebalance(weights, name, value) {
@@ -71,6 +74,7 @@ function picture(versions) {
 
 // What is going on, in a sentence or two.
 function sentence(state) {
+  if (state.phase === "asked") return "The kernel is asked, and answers when it has nothing else to do. No answer although it is idle? Run this cell again.";
   if (state.phase === "applying") return "Applying the weights …";
   if (state.sent === undefined) {
     return state.phase === "stopped" ? "Stopped." : "Release a slider: its weights are applied, and requests are sent to see what comes of them.";
@@ -118,15 +122,27 @@ function panel(host, weights, asked) {
   return { set, show, box, status, weights: () => current };
 }
 
-function live({ model, el }) {
-  const host = element("div", { class: "meshlab-shifting" });
-  el.append(host);
-  const ask = (weights) => model.send({ do: "apply", weights });
+// Sliders that move the mesh.
+function live(host, model) {
+  const gone = () => view.show({
+    ...model.get("state"), phase: "refused",
+    what: "Nobody listens to these sliders any more: their kernel was restarted or has ended.",
+    do: "Run this cell again, after the ones above it.",
+  });
+  const tell = (message) => {
+    try {
+      model.send(message); // throws if the kernel was restarted, shut down, or died
+      return true;
+    } catch {
+      return gone();
+    }
+  };
+  const ask = (weights) => tell({ do: "apply", weights }) && view.show({ ...model.get("state"), weights, phase: "asked" });
   const view = panel(host, model.get("state").weights, ask);
   const again = element("button", { type: "button", title: "Apply the weights and send requests" }, "Measure");
   const stop = element("button", { type: "button", title: "Send no more requests" }, "Stop");
   again.addEventListener("click", () => ask(view.weights()));
-  stop.addEventListener("click", () => model.send({ do: "stop" }));
+  stop.addEventListener("click", () => tell({ do: "stop" }));
   view.box.after(again, stop);
   const update = () => {
     const state = model.get("state");
@@ -134,8 +150,34 @@ function live({ model, el }) {
     view.show(state);
   };
   model.on("change:state", update);
+  model.on("comm_live_update", gone); // Kernel > Restart, before anybody has touched a slider
   update();
-  return () => model.off("change:state", update);
+}
+
+const models = () => (globalThis.meshlabShifting ??= new Map());
+
+function initialize({ model }) {
+  const place = model.get("place");
+  models().set(place, model);
+  document.dispatchEvent(new Event("meshlab-shifting"));
+  return () => { // the widget was closed
+    models().delete(place);
+    document.dispatchEvent(new Event("meshlab-shifting"));
+  };
+}
+
+function output(host, recorded, place) {
+  const still = [...host.childNodes];
+  let shown = null;
+  const update = () => {
+    const model = models().get(place);
+    if (model && model !== shown) live(host, model);
+    else if (!model && recorded.length) replay(host, recorded);
+    else if (!model) host.replaceChildren(...still);
+    shown = model;
+  };
+  document.addEventListener("meshlab-shifting", update);
+  update();
 }
 
 function replay(host, recorded) {
@@ -146,7 +188,8 @@ function replay(host, recorded) {
     button.addEventListener("click", () => play(states, button));
     return button;
   });
-  const note = element("p", { class: "note" }, "A recording of a real mesh: choose one of the settings that were measured. In JupyterLab you set any.");
+  const more = host.closest(".jp-OutputArea") ? "To set any, run this cell again, after the ones above it." : "In JupyterLab you set any.";
+  const note = element("p", { class: "note" }, `A recording of a real mesh: choose one of the settings that were measured. ${more}`);
   host.prepend(note, ...buttons);
   let timer = 0;
   const play = (states, pressed) => {

@@ -1,8 +1,8 @@
 """Traffic shifting as something to play with: sliders for the weights, and the shares that really come of them.
 
 One function, `follow`, does the work and returns plain numbers; Papermill calls it. `TrafficShifting` is the same in JupyterLab,
-with sliders; for readers of the static page, who have no mesh, it carries a recording of what `follow` returned here, and
-the same JavaScript (``widget.js``) draws both.
+with sliders; for readers of the static page, who have no mesh, and of a notebook whose kernel has gone, it carries a recording of
+what `follow` returned here, and the same JavaScript (``widget.js``) draws both.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from uuid import uuid4
 
 import anywidget
 import traitlets
@@ -88,9 +89,10 @@ class TrafficShifting(anywidget.AnyWidget):
         There is no DestinationRule for `service`.
     """
 
-    _esm = SCRIPT + "\nexport default { render: live };\n"
+    _esm = SCRIPT + "\nexport default { initialize };\n"
     _css = STYLE
     state = traitlets.Dict().tag(sync=True)
+    place = traitlets.Unicode().tag(sync=True)  # of its output on the page
 
     def __init__(self, lab, service: str = "reviews", n: int = 400, recorded: Sequence[Sequence[dict]] = ()):
         self.background = Background(lambda wanted, stopped: follow(lab, service, wanted, n, stopped), self._show, self._fail)
@@ -98,7 +100,8 @@ class TrafficShifting(anywidget.AnyWidget):
             versions, now = subsets(lab, service), current(lab, service)
         weights = now if set(now) <= set(versions) and sum(now.values()) == 100 else {versions[0]: 100}
         self.recorded = list(recorded)
-        super().__init__(state={"weights": {name: weights.get(name, 0) for name in versions}, "phase": "ready", "n": n})
+        weights = {name: weights.get(name, 0) for name in versions}
+        super().__init__(state={"weights": weights, "phase": "ready", "n": n}, place=uuid4().hex)
         self.on_msg(self._told)
 
     def close(self) -> None:
@@ -126,22 +129,33 @@ class TrafficShifting(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return "Sliders for the weights of traffic, and the shares that come of them."
 
-    def _repr_mimebundle_(self, **more):
-        data, metadata = super()._repr_mimebundle_(**more)
-        return ({**data, "text/html": replay(self.recorded)} if self.recorded else data), metadata
+    def _repr_mimebundle_(self, **_how) -> dict[str, str]:
+        # HTML, and no view of the model: JupyterLab prefers a view to HTML, and has nothing but "model not found" for it in a notebook
+        # that is opened when its kernel has gone.
+        return {"text/html": replay(self.recorded, self.place), "text/plain": repr(self)}
 
 
-def replay(recorded: Sequence[Sequence[dict]]) -> str:
+def replay(recorded: Sequence[Sequence[dict]], place: str = "") -> str:
     """HTML that shows a recording of `rehearse` as the widget would show it: plain JavaScript, nothing loaded.
 
-    Where scripts do not run, the last picture of the recording is there.
+    Where scripts do not run, a sentence and the last picture of the recording are there.
+
+    Parameters
+    ----------
+    recorded : sequence
+        What `rehearse` returned; with nothing in it, only the sentence is there.
+    place : str
+        That of the widget that takes the recording's place, while it lives.
     """
-    last = recorded[-1][-1]
-    still = plot_shares(last["counts"], last["weights"])._repr_html_()
+    still = "<p class='note'>For sliders that move a mesh, run this cell in JupyterLab, after the ones above it.</p>"
+    if recorded:
+        last = recorded[-1][-1]
+        still += plot_shares(last["counts"], last["weights"])._repr_html_()
     data = escape(json.dumps(recorded, separators=(",", ":")))
-    start = "replay(document.currentScript.previousElementSibling, JSON.parse(document.currentScript.dataset.recorded))"
+    start = "const { previousElementSibling: host, dataset } = document.currentScript;\n"
+    start += "output(host, JSON.parse(dataset.recorded), dataset.place)"
     return (
         f"<style>{STYLE}</style><div class='meshlab-shifting'>{still}</div>"
-        f'<script data-recorded="{data}">'
+        f'<script data-place="{place}" data-recorded="{data}">'
         f"(() => {{\n{SCRIPT}\n{start};\n}})();</script>"
     )
