@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -17,6 +15,7 @@ from lab_helpers.chapters.c12_traffic_shifting import TrafficShifting, check, sh
 from lab_helpers.chapters.c12_traffic_shifting.weights import current
 from lab_helpers.core.errors import CheckError, LabError
 from lab_helpers.core.wait import wait_until
+from tests.jupyterlab import choose, opened, serving
 from tests.live import ISTIOCTL, sh
 
 STEM = "12_traffic_shifting"
@@ -225,35 +224,10 @@ def jupyterlab(tmp_path):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    work, runtime = tmp_path / "work", tmp_path / "runtime"
-    work.mkdir()
-    nbformat.write(notebook, work / f"{STEM}.ipynb")
-    env = {
-        **os.environ,
-        "JUPYTER_RUNTIME_DIR": str(runtime),
-        "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
-        "JUPYTER_DATA_DIR": str(tmp_path / "data"),
-    }
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--port=0", "--ServerApp.allow_root=True"]
-    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    command += [
-        f"--ServerApp.root_dir={work}",
-        f"--LabApp.workspaces_dir={tmp_path / 'spaces'}",
-        f"--LabApp.user_settings_dir={tmp_path / 'settings'}",
-    ]
-    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, env=env, stdout=log, stderr=log) as server:
-        try:
-            wait_until(
-                lambda: list(runtime.glob("jpserver-*.json")), "JupyterLab to start", 60, late=lambda: (tmp_path / "log").read_text()[-500:]
-            )
-            told = json.loads(next(iter(runtime.glob("jpserver-*.json"))).read_text())
-            yield f"{told['url']}lab/tree/{STEM}.ipynb?token={told['token']}"
-        finally:
-            server.terminate()
-            try:
-                server.wait(30)
-            except subprocess.TimeoutExpired:
-                server.kill()
+    (tmp_path / "work").mkdir()
+    nbformat.write(notebook, tmp_path / "work" / f"{STEM}.ipynb")
+    with serving(tmp_path) as address:
+        yield address % f"{STEM}.ipynb"
 
 
 def routes_of_client(lab) -> dict[str, int]:
@@ -277,13 +251,8 @@ def test_in_jupyterlab_a_dragged_slider_moves_the_mesh(lab, jupyterlab):
                 foreign.append(sent.url) if not sent.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")) else None
             ),
         )
-        # JupyterLab may ask this while the kernel is starting; a learner presses the same button.
-        asked = page.get_by_role("dialog").filter(has_text="Select Kernel")
-        page.add_locator_handler(asked, lambda: asked.locator("button.jp-mod-accept").click())
-        page.goto(jupyterlab)
-        expect(page.locator("#jp-main-statusbar")).to_contain_text("Python 3 (ipykernel) | Idle", timeout=120_000)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.locator("[data-command='runmenu:run-all']").click()
+        opened(page, jupyterlab)
+        choose(page, "Run", "runmenu:run-all")
         widget = page.locator(".meshlab-shifting").filter(has=page.get_by_role("button", name="Measure"))
         sliders = widget.locator("input[type=range]")
         expect(sliders).to_have_count(3, timeout=240_000)

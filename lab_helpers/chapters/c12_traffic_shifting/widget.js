@@ -156,13 +156,16 @@ function live(host, model) {
 
 const models = () => (globalThis.meshlabShifting ??= new Map());
 
-function initialize({ model }) {
+async function initialize({ model }) {
   const place = model.get("place");
+  const whole = await model.widget_manager.get_model(place);
+  if (!whole.comm_live) return undefined; // its state was saved in the notebook: there is a model, and no kernel
+  const tell = () => document.dispatchEvent(new Event("meshlab-shifting"));
   models().set(place, model);
-  document.dispatchEvent(new Event("meshlab-shifting"));
+  tell();
   return () => { // the widget was closed
     models().delete(place);
-    document.dispatchEvent(new Event("meshlab-shifting"));
+    tell();
   };
 }
 

@@ -92,7 +92,7 @@ class TrafficShifting(anywidget.AnyWidget):
     _esm = SCRIPT + "\nexport default { initialize };\n"
     _css = STYLE
     state = traitlets.Dict().tag(sync=True)
-    place = traitlets.Unicode().tag(sync=True)  # of its output on the page
+    place = traitlets.Unicode().tag(sync=True)  # by which its output on the page knows the model: the model's own id
 
     def __init__(self, lab, service: str = "reviews", n: int = 400, recorded: Sequence[Sequence[dict]] = ()):
         self.background = Background(lambda wanted, stopped: follow(lab, service, wanted, n, stopped), self._show, self._fail)
@@ -101,7 +101,8 @@ class TrafficShifting(anywidget.AnyWidget):
         weights = now if set(now) <= set(versions) and sum(now.values()) == 100 else {versions[0]: 100}
         self.recorded = list(recorded)
         weights = {name: weights.get(name, 0) for name in versions}
-        super().__init__(state={"weights": weights, "phase": "ready", "n": n}, place=uuid4().hex)
+        place = uuid4().hex
+        super().__init__(state={"weights": weights, "phase": "ready", "n": n}, place=place, model_id=place)
         self.on_msg(self._told)
 
     def close(self) -> None:

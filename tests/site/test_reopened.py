@@ -1,0 +1,164 @@
+"""The sliders of chapter 12 in JupyterLab when their kernel has gone: the recording, or a sentence that says to run the cell again."""
+
+import os
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import expect
+
+from lab_helpers.core.wait import wait_until
+from tests.jupyterlab import choose, environment, opened, serving
+
+pytestmark = pytest.mark.site
+SHARES = {"counts": {"v1": 45, "v2": 75, "v3": 180}, "intervals": {}, "failed": 0, "p": 0.9, "alpha": 1e-5, "proxies": 9, "seconds": 0.2}
+RECORDED = [[{"weights": {"v1": 15, "v2": 25, "v3": 60}, "sent": 300, "n": 300, **SHARES}]]
+# The sliders, with a mesh that has names for three versions and does whatever it is asked.
+CELL = f"""
+from types import SimpleNamespace
+from lab_helpers.chapters.c12_traffic_shifting import widget
+subsets = {{"spec": {{"host": "reviews", "subsets": [{{"name": name}} for name in ("v1", "v2", "v3")]}}}}
+client = SimpleNamespace(list=lambda kind: [subsets] if kind.kind == "DestinationRule" else [])
+widget.follow = lambda lab, service, weights, n, stopped: [{{"weights": weights, "sent": n, "n": n, **{SHARES}}}]
+shifter = widget.TrafficShifting(SimpleNamespace(namespace="default", client=client), recorded={RECORDED})
+shifter
+"""
+# Beside the sliders: a widget like any other, by which to see that JupyterLab is through with what it found in the file.
+CELLS = [CELL, "import anywidget\nanywidget.AnyWidget()", "shifter.close()", "import os\nos._exit(1)"]
+SLIDERS, OTHER, CLOSE, DIE = range(len(CELLS))
+RECORDING = "A recording of a real mesh: choose one of the settings that were measured. To set any, run this cell again"
+NO_SCRIPT = "For sliders that move a mesh, run this cell"
+GONE = re.compile("Nobody listens to these sliders any more.*Run this cell again", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A folder, and the address at which JupyterLab shows its notebooks."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "work").mkdir()
+    with serving(folder) as address:
+        yield folder, address
+
+
+@pytest.fixture
+def learner(lab, browser, request):
+    """A function that opens a notebook with the sliders, instead of what it opened before; and the file, which nobody has run yet."""
+    folder, address = lab
+    file = folder / "work" / f"{re.sub('[^a-z]+', '-', request.node.name)}.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(each) for each in CELLS]), file)
+    pages = []
+
+    def come():
+        if pages:
+            pages.pop().close()
+        pages.append(browser.new_page(viewport={"width": 1200, "height": 900}))
+        opened(pages[0], address % file.name + "&reset")  # of the tabs
+        return pages[0]
+
+    yield come, file
+    end_kernel(pages[0])  # each takes memory
+    pages[0].close()
+
+
+def sliders(page):
+    return page.locator(".meshlab-shifting")
+
+
+def run(page, cell):
+    page.locator(".jp-Notebook .jp-InputArea-editor").nth(cell).click()
+    choose(page, "Run", "runmenu:run")
+
+
+def play(page):
+    """Run the cell of the sliders, and see that they are live."""
+    run(page, SLIDERS)
+    expect(sliders(page).get_by_role("button", name="Measure")).to_be_visible(timeout=60_000)
+    measure(page)
+
+
+def measure(page):
+    sliders(page).get_by_role("button", name="Measure").click()
+    expect(sliders(page)).to_contain_text("400 of 400 requests sent", timeout=30_000)
+
+
+def has_a_recording(page, text=RECORDING):
+    """See that the recording is there, also when JupyterLab has made what it can of the models in the file."""
+    expect(sliders(page)).to_contain_text(text)
+    other = page.locator(".jp-Notebook .jp-CodeCell").nth(OTHER).locator(".jp-OutputArea-output")
+    expect(other).to_contain_text(re.compile("model not found|_esm|AnyWidget"), timeout=30_000)
+    expect(sliders(page)).to_contain_text(text)
+
+
+def end_kernel(page):
+    if "No Kernel" in page.locator("#jp-main-statusbar").inner_text():
+        return
+    choose(page, "Kernel", "kernelmenu:shutdown")
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("No Kernel", timeout=30_000)
+
+
+def restart_kernel(page):
+    choose(page, "Kernel", "kernelmenu:restart")
+    page.get_by_role("dialog").locator("button.jp-mod-accept").click()
+    expect(sliders(page)).to_contain_text(GONE)  # before anybody touches them
+
+
+def lose_kernel(page):
+    run(page, DIE)
+    page.get_by_role("dialog").filter(has_text="died").locator("button.jp-mod-accept").click()
+
+
+def seen(page, name):
+    if folder := os.environ.get("MESHLAB_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png")
+
+
+@pytest.mark.parametrize(("trusted", "state"), [(True, True), (True, False), (False, False)], ids=["state", "trusted", "untrusted"])
+def test_what_somebody_else_has_run_is_a_recording(trusted, state, lab, learner, request):
+    """Executed as by Papermill, with the model's state in the file or without; no script in it runs until it is trusted."""
+    come, file = learner
+    notebook = nbformat.read(file, as_version=4)
+    left = [notebook.cells.pop() for _ in (CLOSE, DIE)]
+    NotebookClient(notebook, store_widget_state=state).execute()
+    notebook.cells += reversed(left)
+    nbformat.write(notebook, file)
+    if trusted:
+        subprocess.run([sys.executable, "-m", "jupyter", "trust", file], env={**os.environ, **environment(lab[0])}, check=True)
+    page = come()
+    has_a_recording(page, RECORDING if trusted else NO_SCRIPT)
+    seen(page, f"reopened-{request.node.callspec.id}")
+
+
+def test_what_was_saved_while_the_sliders_lived_is_a_recording(learner):
+    come, file = learner
+    page = come()
+    play(page)
+    run(page, OTHER)
+    expect(page.locator(".jp-Notebook")).to_contain_text("_esm", timeout=30_000)
+    choose(page, "File", "docmanager:save")
+    wait_until(lambda: "AnyWidget object" in file.read_text(), "JupyterLab to save the notebook", 30)
+    page = come()
+    measure(page)  # the kernel has been there all the time
+    run(page, CLOSE)
+    expect(sliders(page)).to_contain_text(RECORDING)
+    end_kernel(page)
+    page = come()
+    has_a_recording(page)
+    seen(page, "reopened-saved")
+    play(page)
+
+
+@pytest.mark.parametrize("end", [restart_kernel, end_kernel, lose_kernel])
+def test_sliders_whose_kernel_has_gone_say_so(end, learner):
+    come, _file = learner
+    page = come()
+    play(page)
+    end(page)
+    sliders(page).locator("input[type=range]").first.fill("70")
+    expect(sliders(page)).to_contain_text(GONE)
+    sliders(page).get_by_role("button", name="Measure").click()
+    expect(sliders(page)).to_contain_text(GONE)
+    seen(page, f"reopened-{end.__name__}")
