@@ -142,13 +142,13 @@ def test_what_was_saved_while_the_sliders_lived_is_a_recording(learner):
     wait_until(lambda: "AnyWidget object" in file.read_text(), "JupyterLab to save the notebook", 30)
     page = come()
     measure(page)  # the kernel has been there all the time
-    run(page, CLOSE)
-    expect(sliders(page)).to_contain_text(RECORDING)
     end_kernel(page)
     page = come()
     has_a_recording(page)
     seen(page, "reopened-saved")
     play(page)
+    run(page, CLOSE)
+    expect(sliders(page)).to_contain_text(RECORDING)
 
 
 @pytest.mark.parametrize("end", [restart_kernel, end_kernel, lose_kernel])
