@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from lab_helpers.core.manifests import load
 from lab_helpers.istio import converge, gateway, proxies
-from lab_helpers.kube import channels, owners, rollout
+from lab_helpers.kube import channels, objects, rollout
 from lab_helpers.kube.apply import Outcome, put, take
 from lab_helpers.kube.kinds import Kind
 
@@ -36,7 +36,7 @@ def diff(lab, *manifests: str) -> Outcome:
     """Say what `apply` would change, by a dry run on the API server; nothing is changed."""
     done = put(lab.client, load_for(lab, manifests), dry_run=True)
     also = [f"what kubectl apply has put into {change.what} and the file no longer has goes, too, and is not shown here"
-            for change, new in done if owners.applied_by_kubectl(new)]  # fmt: skip
+            for change, new in done if objects.applied_by_kubectl(new)]  # fmt: skip
     return Outcome(_line(lab, "diff --server-side", manifests), [change for change, _ in done], warnings=also)
 
 

@@ -10,7 +10,7 @@ import yaml
 from lab_helpers.core.exports import SERVER_OWNED
 from lab_helpers.core.manifests import in_apply_order, in_delete_order, title
 from lab_helpers.core.wait import wait_until_none
-from lab_helpers.kube import objects, owners
+from lab_helpers.kube import objects
 from lab_helpers.kube.client import Client
 
 BOOKKEEPING = (*SERVER_OWNED, "namespace")  # filled in where the object is stored: never part of what a person wrote
@@ -83,7 +83,7 @@ def put(client: Client, documents: list[dict], dry_run: bool = False) -> list[tu
         with objects.sentences(title(document)):
             old = objects.read(client, document)
             if old and not dry_run:
-                owners.hand_over(client, old)
+                objects.hand_over(client, old)
         new = objects.write(client, document, dry_run)
         done.append((_change(old, new), new))
     return done

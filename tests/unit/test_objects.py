@@ -1,8 +1,8 @@
-"""What kubectl's apply had set is handed over to the course, and nothing else is."""
+"""Objects in the cluster: what kubectl's apply had set is handed over to the course, and nothing else is."""
 
 import pytest
 
-from lab_helpers.kube import owners
+from lab_helpers.kube import objects
 
 
 def entry(manager: str, operation: str, fields: dict, **more) -> dict:
@@ -29,7 +29,7 @@ HTTP, HOSTS = {"f:spec": {".": {}, "f:http": {}}}, {"f:spec": {"f:hosts": {}}}
 def test_what_kubectl_had_applied_is_the_courses_as_well(by):
     client, edit = Client(), entry("kubectl-edit", "Update", {"f:spec": {"f:gateways": {}}})
     status = entry("kubectl", "Apply", {"f:status": {}}, subresource="status")
-    owners.hand_over(client, rule(entry(*by, HTTP), edit, status, entry("meshlab", "Apply", HOSTS)))
+    objects.hand_over(client, rule(entry(*by, HTTP), edit, status, entry("meshlab", "Apply", HOSTS)))
     [(kind, name, change, namespace)] = client.patches
     assert (kind.kind, name, namespace) == ("VirtualService", "r", "n")
     assert change["metadata"]["resourceVersion"] == "7", "nobody may have changed it meanwhile"
@@ -42,5 +42,5 @@ def test_what_kubectl_had_applied_is_the_courses_as_well(by):
 )
 def test_what_somebody_has_edited_stays_theirs(entries):
     client = Client()
-    owners.hand_over(client, rule(*entries))
-    assert not client.patches and not owners.applied_by_kubectl(rule(*entries))
+    objects.hand_over(client, rule(*entries))
+    assert not client.patches and not objects.applied_by_kubectl(rule(*entries))
