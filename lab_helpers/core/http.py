@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import quote
 
 from lab_helpers.core.errors import TrafficError
 
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, as HTTP has it
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # also half a character, which no encoding has
+STRANGE = re.compile(rb"[^A-Za-z0-9._~/?:@!$&'()*+,;=%-]")  # bytes that may not stand in a path, nor in its query
 LENGTHS = ("content-length", "transfer-encoding")
 
 
@@ -39,7 +39,8 @@ def target(path: str) -> str:
     if "#" in path:
         raise TrafficError(f"The path {path!r} holds a #, and what follows it is never sent.", "Leave it out, or write %23.")
     whole = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", path)
-    return re.sub(r"%..", lambda found: found[0].upper(), quote(whole, safe="/?:@!$&'()*+,;=~%"))
+    sent = STRANGE.sub(lambda found: b"%%%02X" % found[0][0], whole.encode()).decode()
+    return re.sub(r"%..", lambda found: found[0].upper(), sent)
 
 
 def fields(headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -73,10 +73,10 @@ def observe(
         raise TrafficError(f"n = {n}, parallel = {parallel} is out of range.", f"n may be 1 to {MOST:,}, parallel 1 to 50.")
     if via not in (*CLIENTS, "gateway"):
         raise TrafficError(f"There is no way {via!r} into the mesh.", f"Use one of: {', '.join((*CLIENTS, 'gateway'))}.")
-    found = find_service(lab, service)
-    path = path if path is not None else (GATEWAY_PATHS if via == "gateway" else MESH_PATHS).get(service)
+    path = path if path is not None else (GATEWAY_PATHS if via == "gateway" else MESH_PATHS).get(str(service))
     if path is None:
         raise TrafficError(f"What to ask {service} for is not known.", "Give a path, such as path='/'.")
+    found = find_service(lab, service)
     path, headers = http.target(path), http.fields(headers)
     if via == "gateway":
         rows = _through_gateway(lab, n, path, parallel, headers)

@@ -67,7 +67,8 @@ def trace(lab, id: str, store: str | None = None) -> pd.DataFrame:
     spans = _spans(lab, looked_in, id.lower())
     if not spans:
         do = "Spans arrive some seconds after the request; lab.traces() lists what is there."
-        raise QueryError(f"{' or '.join(looked_in).capitalize()} has no trace {id}.", do)
+        nor = "".join(f", nor has {each.capitalize()}" for each in looked_in[1:])
+        raise QueryError(f"{looked_in[0].capitalize()} has no trace {id}{nor}.", do)
     since = time.monotonic()
 
     def whole() -> bool:

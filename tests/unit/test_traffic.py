@@ -472,6 +472,13 @@ def test_a_trace_of_another_store_than_the_meshs_own_is_found(stores):
     assert len(traces.trace(stores.lab, ID)) == 3
 
 
+def test_a_trace_that_nobody_has_gets_a_sentence_with_all_who_were_asked(stores):
+    with pytest.raises(QueryError, match=f"Jaeger has no trace {ID}, nor has Zipkin."):
+        traces.trace(stores.lab, ID)
+    with pytest.raises(QueryError, match=f"Zipkin has no trace {ID}[.]"):
+        traces.trace(stores.lab, ID, store="zipkin")
+
+
 def test_a_trace_that_begins_with_somebody_who_tells_nobody_is_shown_and_listed(stores):
     stores.there["jaeger"] = _zipkin(CALL[1:])
     assert tree(traces.trace(stores.lab, ID)) == [("2", 0), ("3", 1)]
