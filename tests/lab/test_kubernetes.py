@@ -66,8 +66,7 @@ def test_analyze_and_proxy_status_are_clean_and_no_proxy_refuses_its_configurati
     ours = rf"ACK ERROR \S+\.({NAMESPACE}|istio-system)-\d"  # other tests have proxies of their own refuse something
     assert "LDS: PUSH" in log and not re.findall(ours, log)
     metrics = kubectl("exec", "--namespace", "istio-system", "deploy/istiod", "--", "curl", "-s", "localhost:15014/metrics")
-    assert "pilot_xds_pushes" in metrics  # these are istiod's metrics,
-    assert "pilot_total_xds_rejects" not in metrics  # and this one appears with the first refusal
+    assert "pilot_xds_pushes" in metrics
 
 
 def test_logs_and_cp(upstream, tmp_path):
