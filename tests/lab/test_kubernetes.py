@@ -137,6 +137,12 @@ def test_the_api_server_listens_on_the_lab_link_only():
 def test_no_log_holds_a_credential():
     keys = [file.read_text().splitlines()[1] for file in pki.folder(MACHINE).glob("*.key")]
     assert len(keys) > 5
+    read = 0
     for log in (file for file in paths.LOGS.rglob("*.log") if file.is_file()):
-        text = log.read_text(errors="replace")
+        try:
+            text = log.read_text(errors="replace")
+        except FileNotFoundError:
+            continue  # with its pod, which another test has had deleted
+        read += 1
         assert "PRIVATE KEY" not in text and not any(key in text for key in keys), f"{log.name} holds a key"
+    assert read > 20
