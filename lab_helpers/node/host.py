@@ -19,7 +19,7 @@ from lab_helpers.core.errors import ClusterError, HostError
 from lab_helpers.node import machine
 from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, KUBERNETES
 from lab_helpers.node.build.debian import NODE_ROOT
-from lab_helpers.node.build.images import IMAGE_STORE
+from lab_helpers.node.build.images import FIRST_STORE, LATER_LAYOUT, STORE
 from lab_helpers.node.build.toolchain import missing_packages
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.machine import Machine
@@ -28,7 +28,10 @@ MEMORY_GIB = 4  # what is free must hold the lab (under 2.5 GiB) and a compiler'
 INOTIFY_INSTANCES = 128  # Debian's own; the lab with one learner takes a third of it
 SYSCTL = "fs.inotify.max_user_instances"
 INOTIFY = Path("/proc/sys") / SYSCTL.replace(".", "/")
-WANTED = (KUBERNETES, ISTIO, ISTIO_SOURCES, NODE_ROOT, IMAGE_STORE)  # what the lab is made of; all other parts go into these
+# What the lab is made of; all other parts go into these. First what a page needs, in the order in which it takes long.
+FIRST = (KUBERNETES, ISTIO, ISTIO_SOURCES, NODE_ROOT, FIRST_STORE)
+LATER = (LATER_LAYOUT, STORE)
+WANTED = (*FIRST, *LATER)
 DISK_GIB = {"build": 25, "run": 3}  # caches of a build from nothing: some 22 GiB; a lab from warm caches: 2 GiB
 
 

@@ -45,21 +45,25 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> 
         toolchain.install_packages(report)
         store.clean()
         store.forget(host.WANTED, rebuild)
-        store.ensure(host.WANTED, report)
+        store.ensure(host.FIRST, report)
         link_tools()
-        if only == "build":
-            return ""
-        _start_node(report)
-        with objects.sentences("meshlab up"):
-            with report.step("cluster DNS, metrics and the node Ready"):
-                lab = cluster.reach()
-                cluster.apply_basics(lab.client)
-                cluster.wait_node_ready(lab.client, MACHINE.name)
-                rollout.complete(lab.client, ["coredns"], "kube-system", error=ClusterError)
-            if only == "kubernetes":
-                return f"https://{MACHINE.address}:6443"
-            mark.set_mark(lab.client)
-            return _mesh(report, lab)
+        with store.beside(host.LATER, report) as built:
+            if only == "build":
+                built()
+                return ""
+            _start_node(report)
+            with objects.sentences("meshlab up"):
+                lab = _cluster(report)
+                if only == "kubernetes":
+                    built()
+                    cluster.import_images(MACHINE)
+                    return f"https://{MACHINE.address}:6443"
+                mark.set_mark(lab.client)
+                page = _mesh(report, lab)
+                with report.step("what else the chapters need"):
+                    built()
+                _addons(report, lab)
+                return page
 
 
 def _start_node(report: Report) -> None:
@@ -81,18 +85,33 @@ def _start_node(report: Report) -> None:
         cluster.import_images(MACHINE)
 
 
+def _cluster(report: Report) -> Lab:
+    """Wait for the cluster; apply what belongs to it."""
+    with report.step("cluster DNS, metrics and the node Ready"):
+        lab = cluster.reach()
+        cluster.apply_basics(lab.client)
+        cluster.wait_node_ready(lab.client, MACHINE.name)
+        rollout.complete(lab.client, ["coredns"], "kube-system", error=ClusterError)
+    return lab
+
+
 def _mesh(report: Report, lab: Lab) -> str:
-    """Install Istio, Bookinfo and the add-ons unless they are there and well; return the page's address once it answers."""
+    """Install Istio and Bookinfo unless they are there and well; return the page's address once it answers."""
     mesh.install_istio(report, lab)
     with report.step("Bookinfo with sidecars"):
         addon_manifests.configure(lab.client)
         mesh.deploy_bookinfo(lab)
     with report.step("the first 200 through the gateway"):
-        page = mesh.wait_page(lab)
+        return mesh.wait_page(lab)
+
+
+def _addons(report: Report, lab: Lab) -> None:
+    """Load the images that were built meanwhile, and start the add-ons."""
+    with report.step("load images that are missing"):
+        cluster.import_images(MACHINE)
     with report.step("Prometheus, Zipkin and Jaeger"):
         addon_manifests.start(lab.client)
         addon_manifests.wait(lab.client)
-    return page
 
 
 def add(report: Report, name: str) -> str:

@@ -13,6 +13,7 @@ from lab_helpers.core import paths
 from lab_helpers.core.errors import BuildError
 
 Say = Callable[[str], None]
+_running: set[subprocess.Popen] = set()
 
 
 def wrap(command: Sequence[str], as_user: bool = False) -> list[str]:
@@ -62,6 +63,7 @@ def call(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+        _running.add(process)
         if stdin is not None:
             threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True).start()
         for line in process.stdout:
@@ -70,11 +72,19 @@ def call(
             if line.strip():
                 last.append(line.rstrip())
                 say(line.strip())
-    if process.wait() != 0:
+    code = process.wait()
+    _running.discard(process)
+    if code != 0:
         raise BuildError(
-            f"{Path(command[0]).name} failed with exit code {process.returncode}:\n" + "\n".join(f"    {text}" for text in last),
+            f"{Path(command[0]).name} failed with exit code {code}:\n" + "\n".join(f"    {text}" for text in last),
             f"If a registry was out of reach, run the command again when it is back: what is finished is kept. The whole output: {log}",
         )
+
+
+def stop() -> None:
+    """Kill every build step that runs now: whoever waits for one of them gets its `BuildError`."""
+    for process in list(_running):
+        process.kill()
 
 
 def _feed(pipe, text: str) -> None:

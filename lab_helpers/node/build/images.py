@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from lab_helpers.core.errors import BuildError
@@ -83,16 +84,11 @@ def _application(name: str) -> Part:
 ISTIO_TAG, HUB = VERSIONS["istio"]["version"], VERSIONS["istio"]["hub"]
 REVIEWS = _application("reviews")
 BOOKINFO = f"{HUB}/examples-bookinfo"
-IMAGES = (
+# What the first page needs, and so is built first.
+FIRST = (
     Image(PAUSE_IMAGE, "pause", _context("pause", _files(pause=(PAUSE, "pause")), PAUSE)),
     Image(f"{HUB}/pilot:{ISTIO_TAG}", "pilot", _context("pilot", _files(pilot_discovery=(ISTIO, "pilot-discovery")), ISTIO)),
     Image(f"{HUB}/proxyv2:{ISTIO_TAG}", "proxyv2", Part("context-proxyv2", _proxy, (repr(BOOTSTRAP),), (ENVOY, ISTIO, ISTIO_SOURCES))),
-    Image(
-        f"{HUB}/install-cni:{ISTIO_TAG}",
-        "install-cni",
-        _context("install-cni", _files(install_cni=(ISTIO, "install-cni"), istio_cni=(ISTIO, "istio-cni")), ISTIO),
-    ),
-    Image(f"{HUB}/app:{ISTIO_TAG}", "app", _context("app", _files(server=(ISTIO, "server"), client=(ISTIO, "client")), ISTIO)),
     Image(f"{BOOKINFO}-productpage-v1:1.20.3", "productpage", _application("productpage")),
     Image(f"{BOOKINFO}-details-v1:1.20.3", "details", _application("details")),
     Image(f"{BOOKINFO}-ratings-v1:1.20.3", "ratings", _application("ratings")),
@@ -101,6 +97,14 @@ IMAGES = (
         Image(f"{BOOKINFO}-reviews-{version}:1.20.3", "reviews" if version == "v1" else "reviews-stars", REVIEWS, arguments)
         for version, arguments in applications.REVIEWS_VERSIONS.items()
     ),
+)  # fmt: skip
+LATER = (
+    Image(
+        f"{HUB}/install-cni:{ISTIO_TAG}",
+        "install-cni",
+        _context("install-cni", _files(install_cni=(ISTIO, "install-cni"), istio_cni=(ISTIO, "istio-cni")), ISTIO),
+    ),
+    Image(f"{HUB}/app:{ISTIO_TAG}", "app", _context("app", _files(server=(ISTIO, "server"), client=(ISTIO, "client")), ISTIO)),
     Image("docker.io/mccutchen/go-httpbin:v2.15.0", "httpbin", _context("httpbin", _files(go_httpbin=(HTTPBIN, "go-httpbin")), HTTPBIN)),
     Image("docker.io/fortio/fortio:1.68.2", "fortio", _context("fortio", _files(fortio=(FORTIO, "fortio")), FORTIO)),
     Image("docker.io/curlimages/curl:8.16.0", "curl", _context("curl", _files())),
@@ -109,6 +113,7 @@ IMAGES = (
     Image("docker.io/jaegertracing/jaeger:2.17.0", "jaeger", JAEGER),
     Image("docker.io/openzipkin/zipkin-slim:3.4.0", "zipkin", ZIPKIN),
 )  # fmt: skip
+IMAGES = (*FIRST, *LATER)
 
 
 def descriptions() -> list[tuple[str, str, str]]:
@@ -123,7 +128,7 @@ def descriptions() -> list[tuple[str, str, str]]:
     return rows
 
 
-def _build(directory: Path, say: Say, log: Path) -> None:
+def _build(images: tuple[Image, ...], directory: Path, say: Say, log: Path) -> None:
     layout = directory / "layout"
     blobs = layout / "blobs/sha256"
     blobs.mkdir(parents=True)
@@ -147,8 +152,8 @@ def _build(directory: Path, say: Say, log: Path) -> None:
     for blob in (directory / "base").iterdir():
         if len(blob.name) == 64:
             blob.rename(blobs / blob.name)
-    for number, image in enumerate(IMAGES, 1):
-        say(f"{number}/{len(IMAGES)} {image.reference}")
+    for number, image in enumerate(images, 1):
+        say(f"{number}/{len(images)} {image.reference}")
         arguments = [f"--build-arg={key}={value}" for key, value in image.arguments.items()]
         build(image.reference, image.folder, image.context.path, "--timestamp", "0", *arguments)
         fast = ("--compression-format", "zstd", "--compression-level", "1")
@@ -169,15 +174,27 @@ def _name_for_containerd(index: Path) -> None:
 
 # How they are built counts as text, function by function: a module that only moves builds nothing anew.
 RECIPE = "".join(map(inspect.getsource, (_build, _name_for_containerd)))
-WANTED = repr([(image.reference, image.folder, image.arguments) for image in IMAGES])
-LAYOUT = Part("images", _build, (FOLDER, RECIPE, WANTED), (BASE, *dict.fromkeys(image.context for image in IMAGES)))
+
+
+def _layout(name: str, images: tuple[Image, ...]) -> Part:
+    wanted = repr([(image.reference, image.folder, image.arguments) for image in images])
+    folders = tuple(FOLDER / each for each in dict.fromkeys(("base", *(image.folder for image in images))))
+    return Part(name, partial(_build, images), (*folders, RECIPE, wanted), (BASE, *dict.fromkeys(image.context for image in images)))
+
+
+LAYOUTS = FIRST_LAYOUT, LATER_LAYOUT = _layout("images", FIRST), _layout("later-images", LATER)
 
 # Run in a mount namespace of its own, over a copy-on-write layer of the node's root: containerd unpacks the images once,
-# so that a node which boots from nothing has them by hard links instead of by a quarter of a minute's work.
+# so that a node which boots from nothing has them by hard links instead of by a quarter of a minute's work. A store that is there
+# already ($4) is added to; its files stay as they are, but for the databases.
 UNPACK = """
 set -e
 cd "$1"
 mkdir upper work merged containerd
+if [ -n "$4" ]; then
+    cp --archive --link "$4/." containerd
+    find containerd -name '*.db' -exec cp --archive {} {}.new \\; -exec mv {}.new {} \\;
+fi
 mount -t overlay overlay -o "lowerdir=$2,upperdir=upper,workdir=work" merged
 mkdir -p merged/containerd merged/layout
 mount --bind containerd merged/containerd
@@ -194,11 +211,18 @@ exec chroot merged sh -ec '
 """
 
 
-def _unpack(directory: Path, say: Say, log: Path) -> None:
-    say("unpacking the images as containerd keeps them")
-    call(["sh", "-ec", UNPACK, "unpack", directory, NODE_ROOT.path / "root", LAYOUT.path / "layout"], log, say)
-    for scratch in ("upper", "work", "merged"):
-        shutil.rmtree(directory / scratch)
+def _store(name: str, layout: Part, *further: Part) -> Part:
+    """The images of `layout` as containerd keeps them, and those of a store that is there already."""
+
+    def unpack(directory: Path, say: Say, log: Path) -> None:
+        say("unpacking the images as containerd keeps them")
+        there = [each.path / "containerd" for each in further]
+        call(["sh", "-ec", UNPACK, "unpack", directory, NODE_ROOT.path / "root", layout.path / "layout", *(there or [""])], log, say)
+        for scratch in ("upper", "work", "merged"):
+            shutil.rmtree(directory / scratch)
+
+    return Part(name, unpack, (UNPACK,), (layout, NODE_ROOT, *further))
 
 
-IMAGE_STORE = Part("image-store", _unpack, (UNPACK,), (LAYOUT, NODE_ROOT))
+FIRST_STORE = _store("image-store", FIRST_LAYOUT)
+STORE = _store("whole-image-store", LATER_LAYOUT, FIRST_STORE)

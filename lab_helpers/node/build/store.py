@@ -6,8 +6,9 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import BuildError, LabError
+from lab_helpers.node.build import contained
 from lab_helpers.node.build.contained import Say
 
 PARTS = paths.CACHE / "parts"
@@ -82,14 +84,17 @@ def missing(parts: Iterable[Part]) -> list[Part]:
 
 
 def _ordered(parts: Iterable[Part], below: Callable[[Part], Iterable[Part]]) -> list[Part]:
-    graph: dict[Part, list[Part]] = {}
-    todo = list(parts)
-    while todo:
-        part = todo.pop()
-        if part not in graph:
-            graph[part] = list(below(part))
-            todo.extend(graph[part])
-    return list(TopologicalSorter(graph).static_order())
+    """What is asked for first comes first, right after what goes into it."""
+    ordered: dict[Part, None] = {}
+
+    def add(part: Part) -> None:
+        for each in below(part):
+            add(each)
+        ordered.setdefault(part)
+
+    for part in parts:
+        add(part)
+    return list(ordered)
 
 
 def forget(parts: Iterable[Part], names: Iterable[str]) -> None:
@@ -152,6 +157,31 @@ def ensure(parts: Iterable[Part], report) -> None:
                     sorter.done(part)
     if failure:
         raise failure
+
+
+@contextmanager
+def beside(parts: Iterable[Part], report) -> Iterator[Callable[[], None]]:
+    """Build `parts` on the processor time that nobody else wants; yields a function that waits for them.
+
+    When the block ends by an error, what is being built is given up, so that the error is seen at once.
+
+    Raises
+    ------
+    LabError
+        From the function: the first failure.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="beside", initializer=_step_back) as pool:
+        built = pool.submit(ensure, parts, report)
+        try:
+            yield built.result
+        except BaseException:
+            contained.stop()
+            raise
+
+
+def _step_back() -> None:
+    """Have this thread, and all threads and processes that it starts, run only where the processor has nothing else to do."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _build(part: Part, report) -> None:

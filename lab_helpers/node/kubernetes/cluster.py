@@ -17,7 +17,7 @@ from lab_helpers.kube.apply import put
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import NAMESPACE, NODE
 from lab_helpers.lab import Lab, connect
-from lab_helpers.node.build.images import IMAGE_STORE, LAYOUT
+from lab_helpers.node.build.images import FIRST_STORE, LAYOUTS, STORE
 from lab_helpers.node.kubernetes import pki
 from lab_helpers.node.machine import Machine, inside
 
@@ -38,7 +38,7 @@ def seed_images(machine: Machine) -> None:
     if store.exists():
         return
     shutil.rmtree(fresh, ignore_errors=True)
-    source = IMAGE_STORE.path / "containerd"
+    source = (STORE if STORE.ready else FIRST_STORE).path / "containerd"
     linked = subprocess.run(["cp", "--archive", "--link", source, fresh], capture_output=True)
     if linked.returncode:  # the cache is on another file system
         shutil.rmtree(fresh, ignore_errors=True)
@@ -51,23 +51,27 @@ def seed_images(machine: Machine) -> None:
 
 
 def import_images(machine: Machine) -> int:
-    """Load the images that the node does not have, or has in another version; returns how many."""
-    layout = LAYOUT.path / "layout"
-    index = json.loads((layout / "index.json").read_text(encoding="utf-8"))["manifests"]
-    wanted = {m["annotations"]["io.containerd.image.name"]: m["digest"] for m in index}
+    """Load the images that are built and that the node does not have, or has in another version; returns how many."""
     listed = subprocess.run(inside(machine, ["ctr", "--namespace", "k8s.io", "images", "list"]), capture_output=True, encoding="utf-8")
     have = {columns[0]: columns[2] for columns in map(str.split, listed.stdout.splitlines()[1:])}
-    missing = [name for name, digest in wanted.items() if have.get(name) != digest]
-    if missing:
-        archive = subprocess.Popen(["tar", "--create", "--directory", layout, "."], stdout=subprocess.PIPE)
-        command = ["ctr", "--namespace", "k8s.io", "images", "import", "--snapshotter", "overlayfs", "-"]
-        done = subprocess.run(inside(machine, command), stdin=archive.stdout, capture_output=True, encoding="utf-8")
-        if archive.wait() or done.returncode:
-            raise NodeError(
-                f"The images could not be loaded: {done.stderr.strip()[-600:]}",
-                "`meshlab up --rebuild images` builds them again.",
-            )
-    return len(missing)
+    count = 0
+    for layout in (part.path / "layout" for part in LAYOUTS if part.ready):
+        index = json.loads((layout / "index.json").read_text(encoding="utf-8"))["manifests"]
+        wanted = {m["annotations"]["io.containerd.image.name"]: m["digest"] for m in index}
+        missing = [name for name, digest in wanted.items() if have.get(name) != digest]
+        if missing:
+            _import(machine, layout)
+        count += len(missing)
+    return count
+
+
+def _import(machine: Machine, layout: Path) -> None:
+    archive = subprocess.Popen(["tar", "--create", "--directory", layout, "."], stdout=subprocess.PIPE)
+    command = ["ctr", "--namespace", "k8s.io", "images", "import", "--snapshotter", "overlayfs", "-"]
+    done = subprocess.run(inside(machine, command), stdin=archive.stdout, capture_output=True, encoding="utf-8")
+    if archive.wait() or done.returncode:
+        do = "`meshlab up --rebuild images --rebuild later-images` builds them again."
+        raise NodeError(f"The images could not be loaded: {done.stderr.strip()[-600:]}", do)
 
 
 def reach() -> Lab:
