@@ -23,6 +23,19 @@ APPLY_ORDER = (
 )  # fmt: skip
 
 
+def named(given: str | os.PathLike) -> str:
+    """What was given as the name of a manifest, as text.
+
+    Raises
+    ------
+    ManifestError
+        It is neither text nor a path.
+    """
+    if isinstance(given, str | os.PathLike):
+        return os.fspath(given)
+    raise ManifestError(f"{given!r} is not the name of a manifest.", "Write it in quotes: a CHAPTER/FILE.yaml, or the path of a file.")
+
+
 def find(name: str, root: Path = FOLDER) -> Path:
     """Find the manifest that a notebook calls `name`.
 

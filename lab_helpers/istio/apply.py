@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 
-from lab_helpers.core.manifests import load
+from lab_helpers.core.manifests import load, named
 from lab_helpers.istio import converge, gateway, proxies
 from lab_helpers.kube import channels, objects, rollout
 from lab_helpers.kube.apply import Outcome, put, take
 from lab_helpers.kube.kinds import Kind
 
 
-def apply(lab, *manifests: str) -> Outcome:
+def apply(lab, *manifests: str | os.PathLike) -> Outcome:
     """Server-side apply manifests and wait: for Deployments to roll out, for every proxy to run the configuration.
 
     Raises
@@ -24,16 +25,19 @@ def apply(lab, *manifests: str) -> Outcome:
     MeshError
         The mesh did not follow in time; names what lags.
     """
+    manifests = [named(each) for each in manifests]
     return write(lab, load_for(lab, manifests), _line(lab, "apply --server-side", manifests))
 
 
-def delete(lab, *manifests: str) -> Outcome:
+def delete(lab, *manifests: str | os.PathLike) -> Outcome:
     """Delete the objects of manifests, last first, and wait until they are gone and every proxy has forgotten them."""
+    manifests = [named(each) for each in manifests]
     return erase(lab, load_for(lab, manifests), _line(lab, "delete --ignore-not-found", manifests))
 
 
-def diff(lab, *manifests: str) -> Outcome:
+def diff(lab, *manifests: str | os.PathLike) -> Outcome:
     """Say what `apply` would change, by a dry run on the API server; nothing is changed."""
+    manifests = [named(each) for each in manifests]
     done = put(lab.client, load_for(lab, manifests), dry_run=True)
     also = [f"what kubectl apply has put into {change.what} and the file no longer has goes, too, and is not shown here"
             for change, new in done if objects.applied_by_kubectl(new)]  # fmt: skip
@@ -91,7 +95,7 @@ def _configures(document: dict) -> bool:
     return group.endswith("istio.io") or group == "gateway.networking.k8s.io"
 
 
-def _line(lab, verb: str, names: tuple[str, ...]) -> str:
+def _line(lab, verb: str, names: Iterable[str]) -> str:
     """The line for a terminal; where manifests claim the gateway's every host, the lab's own host is put in first."""
     shown = [name if name.endswith((".yaml", ".yml")) or "/" not in name else f"{name}.yaml" for name in names]
     if [each for name in names for each in load(name)] == load_for(lab, names):

@@ -86,13 +86,14 @@ def go_environment() -> dict[str, str]:
     go = paths.CACHE / "go"
     return {
         "CGO_ENABLED": "0",
-        "GOFLAGS": "-trimpath -modcacherw",
+        # The linker throws debug information away (-s -w); not to make it saves a tenth of the compiler's time.
+        "GOFLAGS": "-trimpath -modcacherw -gcflags=all=-dwarf=false",
         "GOTOOLCHAIN": "local",
         "GOMODCACHE": str(go / "mod"),
         "GOCACHE": str(go / "build"),
         "GOBIN": "",
         # The compiler collects its garbage less often than its default: memory is at hand, two cores are not.
-        "GOGC": "400",
+        "GOGC": "800",
     }
 
 
