@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from lab_helpers.node.machine import MACHINE
 MESHLAB = Path(sys.executable).with_name("meshlab")
 KUBECTL = (paths.BIN / "kubectl", "--kubeconfig", paths.KUBECONFIG)
 ISTIOCTL = (paths.BIN / "istioctl", "--kubeconfig", paths.KUBECONFIG)
+# Beside other workers of pytest-xdist, each has a namespace of its own, with a name as long as "default": columns stay where they are.
+NAMESPACE = os.environ.get("PYTEST_XDIST_WORKER", "default").replace("gw", "beside")
 
 
 def sh(

@@ -11,6 +11,7 @@ from nbval.plugin import IPyNbFile, coalesce_streams, get_sanitize_patterns
 
 from lab_helpers.course import run as course
 from lab_helpers.lab import chapters, connect
+from tests.live import NAMESPACE
 
 SANITIZE = Path(__file__).with_name("nbval_sanitize.cfg")
 
@@ -20,7 +21,7 @@ def lab():
     """The embedded lab, with every chapter's checks; without one these tests fail, they are not skipped."""
     for stem in chapters.stems():
         chapters.load(stem)
-    return connect(quiet=True)
+    return connect(quiet=True, namespace=NAMESPACE)
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def run_chapter(tmp_path):
 
     def run(stem: str, **parameters: str) -> tuple[Path, list[str]]:
         target = tmp_path / f"{stem}.ipynb"
-        course.execute(course.find(stem), target, **parameters)
+        course.execute(course.find(stem), target, **{"namespace": NAMESPACE, **parameters})
         return target, _passed(target)
 
     return run

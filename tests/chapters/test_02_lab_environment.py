@@ -5,13 +5,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lab_helpers.chapters.c02_lab_environment import check, follow, network, nodes
+from lab_helpers.chapters.c02_lab_environment import CHAPTER, check, follow, network, nodes
 from lab_helpers.core.errors import CheckError, MeshError, TrafficError
 from lab_helpers.core.wait import wait_until
 
 STEM = "02_lab_environment"
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone(CHAPTER.alone)]
 
 
 @pytest.fixture

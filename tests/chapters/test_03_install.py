@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lab_helpers.chapters.c03_install import check, compare_profiles, connect, keep, profiles, restore
+from lab_helpers.chapters.c03_install import CHAPTER, check, compare_profiles, connect, keep, profiles, restore
 from lab_helpers.core.errors import CheckError, ClusterError, LabError
 from lab_helpers.course import run as course
 from lab_helpers.istio import configuration, installation, istiod
@@ -19,7 +19,7 @@ GATEWAY = "kubectl get service istio-ingressgateway -n istio-system -o jsonpath=
 MESH_WIDE = "kubectl get istio-io -n istio-system -o name"
 PURGE = "istioctl uninstall --purge --skip-confirmation"
 ANSWERED = pd.DataFrame({"status": [200] * 5})
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone(CHAPTER.alone)]
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_check_1_fails_when_a_piece_is_missing(bookinfo):
 
 
 def test_check_1_fails_on_a_pod_without_sidecar(bookinfo):
-    bookinfo.run("kubectl label namespace default istio-injection-")
+    bookinfo.run(f"kubectl label namespace {bookinfo.namespace} istio-injection-")
     try:
         bookinfo.run("kubectl delete pod -l app=details --wait=true")
         bookinfo.run("kubectl rollout status deployment details-v1")

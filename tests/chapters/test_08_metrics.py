@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from lab_helpers.chapters.c08_metrics import check
+from lab_helpers.chapters.c08_metrics import CHAPTER, check
 from lab_helpers.chapters.c08_metrics.answers import Panel
 from lab_helpers.chapters.c08_metrics.dashboards import Dashboard
 from lab_helpers.core.errors import CheckError
@@ -22,6 +22,7 @@ def fails(number, state, answers, sentence):
 
 
 @pytest.mark.lab
+@pytest.mark.alone(CHAPTER.alone)
 def test_check_6_fails_on_every_wrong_query_and_passes_on_a_right_one(lab):
     lab.checkpoint(STEM)
     fails("08.6", [lab, "vector(0)", SimpleNamespace(known=0)], {}, "Prometheus knew of no failing calls")

@@ -16,7 +16,7 @@ from lab_helpers.chapters.c12_traffic_shifting.weights import current
 from lab_helpers.core.errors import CheckError, LabError
 from lab_helpers.core.wait import wait_until
 from tests.jupyterlab import choose, opened, serving
-from tests.live import ISTIOCTL, sh
+from tests.live import ISTIOCTL, NAMESPACE, sh
 
 STEM = "12_traffic_shifting"
 ROOT = Path(__file__).parents[2]
@@ -221,6 +221,8 @@ def jupyterlab(tmp_path):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     last = next(at for at, cell in enumerate(notebook.cells) if "TrafficShifting(lab" in cell.source)
     notebook.cells = notebook.cells[: last + 1]
+    parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    parameters.source = parameters.source.replace('"default"', f'"{NAMESPACE}"')
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None

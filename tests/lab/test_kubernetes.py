@@ -17,7 +17,7 @@ from lab_helpers.node.kubernetes import pki
 from lab_helpers.node.machine import MACHINE
 from tests.live import ISTIOCTL, KUBECTL, kubectl, kubectl_json, meshlab, sh
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone("memory of a fresh lab; refusals by any proxy")]
 SAMPLES = next(PARTS.glob("istio-sources-*")) / "samples"
 NAMESPACE = "upstream"
 

@@ -10,7 +10,7 @@ from lab_helpers.istio import apply, configuration, istiod, proxies
 from lab_helpers.kube import channels, pods, rollout
 from lab_helpers.lab import checkpoint, connect
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
-from tests.live import kubectl
+from tests.live import NAMESPACE, kubectl
 
 pytestmark = pytest.mark.lab
 
@@ -34,7 +34,7 @@ spec:
 
 @pytest.fixture(scope="module")
 def lab():
-    found = connect(quiet=True)
+    found = connect(quiet=True, namespace=NAMESPACE)
     checkpoint.reach(found, "Bookinfo", [*BOOKINFO, *CLIENTS])
     yield found
     checkpoint.reach(found, "Bookinfo", [*BOOKINFO, *CLIENTS])

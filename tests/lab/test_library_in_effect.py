@@ -13,7 +13,7 @@ from lab_helpers.core.errors import MeshError
 from lab_helpers.istio import apply, configuration
 from lab_helpers.lab import checkpoint, connect
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
-from tests.live import kubectl
+from tests.live import NAMESPACE, kubectl
 
 pytestmark = pytest.mark.lab
 ENTRY = """
@@ -74,7 +74,7 @@ IMAGE = "docker.io/curlimages/curl:8.16.0"
 
 @pytest.fixture(scope="module")
 def lab():
-    found = connect(quiet=True)
+    found = connect(quiet=True, namespace=NAMESPACE)
     checkpoint.reach(found, "Bookinfo", [*CLIENTS[:1], *BOOKINFO])
     return found
 
@@ -159,6 +159,7 @@ def test_what_anothers_proxy_refuses_is_told_and_stops_nobody(lab, given, tmp_pa
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.alone("another istiod")
 def test_with_two_istiods_it_is_in_effect_on_the_proxies_of_both(lab, given):
     """Each change is measured at once: a proxy of the istiod that was not waited for would still answer by the old rule."""
     lab.run("kubectl scale deployment istiod -n istio-system --replicas=2")

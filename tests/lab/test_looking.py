@@ -1,7 +1,5 @@
 """Looking at a live mesh: what the graph, the counts, the dashboards and the traces say, held against what was sent."""
 
-import os
-
 import pytest
 
 from lab_helpers.chapters.c06_mesh_graph.checks import USED
@@ -11,9 +9,9 @@ from lab_helpers.chapters.c08_metrics import panels as drawn
 from lab_helpers.core.errors import QueryError
 from lab_helpers.lab import checkpoint, connect
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
+from tests.live import NAMESPACE
 
 pytestmark = pytest.mark.lab
-NAMESPACE = os.environ.get("MESHLAB_NAMESPACE", "default")
 CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

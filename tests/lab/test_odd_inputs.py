@@ -1,7 +1,6 @@
 """Values that mean something to curl, PromQL or pandas, connections that are no requests, traces that begin outside: on a live mesh."""
 
 import json
-import os
 import secrets
 
 import pandas as pd
@@ -13,9 +12,9 @@ from lab_helpers.lab import checkpoint, connect
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.traffic import traces
+from tests.live import NAMESPACE
 
 pytestmark = pytest.mark.lab
-NAMESPACE = os.environ.get("MESHLAB_NAMESPACE", "default")
 ECHO = f"""
 apiVersion: v1
 kind: Service

@@ -13,7 +13,7 @@ from lab_helpers.node.kubernetes import components
 from lab_helpers.node.machine import MACHINE
 from tests.live import MESHLAB, meshlab, sh
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone("the whole lab is well")]
 
 
 def somebody(uid: int) -> tuple[str, ...]:

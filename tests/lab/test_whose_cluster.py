@@ -24,7 +24,7 @@ from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from lab_helpers.node.machine import MACHINE
 from tests.live import kubectl, objects
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone("no object of the cluster is changed; the mark is taken off")]
 STEM = "12_traffic_shifting"
 RULE = "12_traffic_shifting/01-subsets.yaml"  # what it applies first
 
