@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+import tempfile
+from pathlib import Path
 
 import yaml
 
 from lab_helpers.core.manifests import chapter_manifests, chapters
+from lab_helpers.istio import apply
+from lab_helpers.kube.kinds import CONFIG_MAP
 from tests.live import KUBECTL
 
 SERVICES = ("productpage", "details", "reviews", "ratings")
@@ -16,12 +20,18 @@ DEPLOYMENTS = ("productpage-v1", "details-v1", "reviews-v1", "reviews-v2", "revi
 IDLE = {"name": "idle", "image": "docker.io/curlimages/curl:8.16.0", "imagePullPolicy": "IfNotPresent", "command": ["sleep", "infinity"]}
 
 
-def wreck(lab, chance: random.Random) -> list[str]:
-    """Do four to seven different things to the lab's namespace, in a random order; return what was done."""
+def wreck(lab, chance: random.Random, whole_mesh: bool = False) -> list[str]:
+    """Do four to seven different things to the lab's namespace, in a random order; return what was done.
+
+    With `whole_mesh` one or two of them are done to everybody's mesh, so that nobody else may be at work on it.
+    """
     chosen = chance.sample(WAYS, k=chance.randint(4, 7))
     for way in chosen:
         way(lab, chance)
-    return [way.__name__ for way in chosen]
+    wide = chance.sample(OF_THE_WHOLE_MESH, k=chance.randint(1, 2)) if whole_mesh else []
+    for way in wide:
+        way(lab)
+    return [way.__name__ for way in (*chosen, *wide)]
 
 
 def _kubectl(lab, *arguments: str, stdin: str | None = None) -> None:
@@ -129,6 +139,40 @@ def half_a_chapter(lab, chance):
     manifests = chapter_manifests(chance.choice([stem for stem in chapters() if stem != "03_install"]))  # its files are istioctl's
     for name in manifests[: chance.randint(1, len(manifests))]:
         _kubectl(lab, "apply", "--filename", f"manifests/{name}")
+
+
+def everything_strict(lab):
+    """Half of a chapter on mutual TLS."""
+    _apply_for_the_mesh(lab, "security.istio.io/v1", "PeerAuthentication", "everything-strict", {"mtls": {"mode": "STRICT"}})
+
+
+def everything_closed(lab):
+    """Half of a chapter on access control."""
+    _apply_for_the_mesh(lab, "security.istio.io/v1", "AuthorizationPolicy", "everything-closed", {})
+
+
+def outbound_closed(lab):
+    """Half of a chapter on egress: the mesh's own settings."""
+    settings = yaml.safe_load(lab.client.get(CONFIG_MAP, "istio", apply.ROOT)["data"]["mesh"])
+    settings["outboundTrafficPolicy"] = {"mode": "REGISTRY_ONLY"}
+    lab.client.patch(CONFIG_MAP, "istio", {"data": {"mesh": yaml.safe_dump(settings)}}, apply.ROOT)
+
+
+def another_profile(lab):
+    """Half of a chapter on installing."""
+    lab.run(f"istioctl install --skip-confirmation --set profile=default {lab.overlay}", deadline=300)
+
+
+OF_THE_WHOLE_MESH = (everything_strict, everything_closed, outbound_closed, another_profile)
+
+
+def _apply_for_the_mesh(lab, group: str, kind: str, name: str, spec: dict) -> None:
+    """As a notebook does it: with the course's label and field manager."""
+    document = {"apiVersion": group, "kind": kind, "metadata": {"name": name, "namespace": apply.ROOT}, "spec": spec}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "manifest.yaml"
+        path.write_text(yaml.safe_dump(document))
+        lab.apply(path)
 
 
 WAYS = (

@@ -10,7 +10,11 @@ from lab_helpers.core.manifests import load, named
 from lab_helpers.istio import converge, gateway, proxies
 from lab_helpers.kube import channels, objects, rollout
 from lab_helpers.kube.apply import Outcome, put, take
+from lab_helpers.kube.client import FIELD_MANAGER
 from lab_helpers.kube.kinds import Kind
+
+ROOT = "istio-system"  # what is here governs the whole mesh
+MADE_HERE = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
 
 
 def apply(lab, *manifests: str | os.PathLike) -> Outcome:
@@ -26,7 +30,7 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
         The mesh did not follow in time; names what lags.
     """
     manifests = [named(each) for each in manifests]
-    return write(lab, load_for(lab, manifests), _line(lab, "apply --server-side", manifests))
+    return write(lab, _labelled(load_for(lab, manifests)), _line(lab, "apply --server-side", manifests))
 
 
 def delete(lab, *manifests: str | os.PathLike) -> Outcome:
@@ -38,10 +42,27 @@ def delete(lab, *manifests: str | os.PathLike) -> Outcome:
 def diff(lab, *manifests: str | os.PathLike) -> Outcome:
     """Say what `apply` would change, by a dry run on the API server; nothing is changed."""
     manifests = [named(each) for each in manifests]
-    done = put(lab.client, load_for(lab, manifests), dry_run=True)
+    done = put(lab.client, _labelled(load_for(lab, manifests)), dry_run=True)
     also = [f"what kubectl apply has put into {change.what} and the file no longer has goes, too, and is not shown here"
             for change, new in done if objects.applied_by_kubectl(new)]  # fmt: skip
     return Outcome(_line(lab, "diff --server-side", manifests), [change for change, _ in done], warnings=also)
+
+
+def made_here(document: dict) -> bool:
+    """Whether `apply` has put an object into Istio's root namespace: for the whole mesh, and for as long as a chapter lasts."""
+    metadata = document["metadata"]
+    managers = {each.get("manager") for each in metadata.get("managedFields") or []}
+    return MADE_HERE.items() <= (metadata.get("labels") or {}).items() and FIELD_MANAGER in managers
+
+
+def _labelled(documents: list[dict]) -> list[dict]:
+    """The documents, those for Istio's root namespace with a label by which `made_here` knows them again."""
+    return [_with_label(each) if each["metadata"].get("namespace") == ROOT else each for each in documents]
+
+
+def _with_label(document: dict) -> dict:
+    metadata = document["metadata"]
+    return {**document, "metadata": {**metadata, "labels": {**(metadata.get("labels") or {}), **MADE_HERE}}}
 
 
 def load_for(lab, names: Iterable[str]) -> list[dict]:

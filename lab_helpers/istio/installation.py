@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 
@@ -10,15 +11,16 @@ import yaml
 from lab_helpers.core.manifests import title
 from lab_helpers.core.wait import wait_until_none
 from lab_helpers.istio import configuration, converge
-from lab_helpers.kube import commands, objects
+from lab_helpers.kube import commands, mark, objects
 from lab_helpers.kube.apply import Change
-from lab_helpers.kube.kinds import AUTOSCALER, CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, POD
+from lab_helpers.kube.kinds import AUTOSCALER, CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, POD
 
 NAMESPACE = "istio-system"
 COURSE = "--set profile=demo"  # what all chapters run on, unless they say otherwise
 LABELLED = {"operator.istio.io/component": None}  # by which istioctl knows what it has installed
 # What istioctl was told and made of it: it repeats what the other objects say.
 RECORD = "ConfigMap values"
+SETTINGS = ("istio", "istio-sidecar-injector", "values")  # ConfigMaps: of the mesh, of the sidecars, and what istioctl was told
 RECONNECT = 90.0  # seconds: a proxy that finds no istiod tries again at intervals that grow to 30 s
 
 
@@ -67,17 +69,42 @@ def ensure(lab) -> list[Change]:
     MeshError
         A proxy does not find the new istiod; names it.
     """
-    changes = []
     gone(lab)
-    if problems(lab):
-        # Another profile's autoscaler, as long as istioctl has not pruned it, takes the smaller requests of this one for a rush.
-        for each in lab.client.list(AUTOSCALER, NAMESPACE, LABELLED):
-            lab.client.delete(AUTOSCALER, each["metadata"]["name"], NAMESPACE)
-        commands.run(lab.client, f"istioctl install --skip-confirmation {COURSE} {lab.overlay}".rstrip(), deadline=300)
-        changes.append(Change("Istio (demo profile)", "installed"))
+    changes = _install(lab) if problems(lab) else []
     changes += configuration.restore(lab).changes
     converge.settled(lab, RECONNECT)
+    mark.note_installation(lab.client, digest(lab))
     return changes
+
+
+def undo_changes(lab) -> list[Change]:
+    """Install Istio anew where its settings, images or replicas are no longer those that the course has installed; errors as of `ensure`.
+
+    An Istio that the course has not installed stays as it is.
+    """
+    if mark.noted_installation(lab.client) in ("", digest(lab)):
+        return []
+    gone(lab)
+    changes = _install(lab)
+    converge.settled(lab, RECONNECT)
+    mark.note_installation(lab.client, digest(lab))
+    return changes
+
+
+def digest(lab) -> str:
+    """A digest of Istio's settings, and of its Deployments' images and replicas: two small questions, where `problems` takes a second."""
+    settings = [(lab.client.get(CONFIG_MAP, name, NAMESPACE) or {}).get("data") for name in SETTINGS]
+    deployments = lab.client.list(DEPLOYMENT, NAMESPACE, LABELLED)
+    running = sorted((each["metadata"]["name"], each["spec"].get("replicas"), _images(each)) for each in deployments)
+    return hashlib.sha256(json.dumps([settings, running], sort_keys=True).encode()).hexdigest()
+
+
+def _install(lab) -> list[Change]:
+    # Another profile's autoscaler, as long as istioctl has not pruned it, takes the smaller requests of this one for a rush.
+    for each in lab.client.list(AUTOSCALER, NAMESPACE, LABELLED):
+        lab.client.delete(AUTOSCALER, each["metadata"]["name"], NAMESPACE)
+    commands.run(lab.client, f"istioctl install --skip-confirmation {COURSE} {lab.overlay}".rstrip(), deadline=300)
+    return [Change("Istio (demo profile)", "installed")]
 
 
 def gone(lab) -> None:

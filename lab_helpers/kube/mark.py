@@ -14,6 +14,7 @@ from lab_helpers.kube.kinds import CONFIG_MAP
 
 NAMESPACE, NAME = "kube-public", "meshlab"
 OVERLAY = "overlay-"  # so begin the keys of its overlays
+INSTALLATION = "istio"  # the key of what Istio's installation was noted as
 
 
 def marked(client) -> bool:
@@ -42,6 +43,17 @@ def overlays(client) -> list[str]:
     """Texts of the IstioOperator files that were given when the cluster was marked, in their order; none on one without the mark."""
     found = client.get(CONFIG_MAP, NAME, NAMESPACE) or {}
     return [text for key, text in sorted((found.get("data") or {}).items()) if key.startswith(OVERLAY)]
+
+
+def note_installation(client, digest: str) -> None:
+    """Write down how the course's Istio looks when nobody has changed it; see `istio.installation.digest`."""
+    client.patch(CONFIG_MAP, NAME, {"data": {INSTALLATION: digest}}, NAMESPACE)
+
+
+def noted_installation(client) -> str:
+    """What `note_installation` wrote down last; empty where the course has not installed Istio since the cluster was marked."""
+    found = client.get(CONFIG_MAP, NAME, NAMESPACE) or {}
+    return (found.get("data") or {}).get(INSTALLATION, "")
 
 
 def require(client) -> None:

@@ -12,7 +12,7 @@ from html import escape
 
 from lab_helpers.core.manifests import title
 from lab_helpers.core.wait import wait_until, wait_until_none
-from lab_helpers.istio import apply, configuration, converge, istiod, proxies
+from lab_helpers.istio import apply, configuration, converge, installation, istiod, proxies
 from lab_helpers.kube import objects, pods, rollout
 from lab_helpers.kube.apply import Change
 from lab_helpers.kube.client import FIELD_MANAGER
@@ -80,6 +80,7 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
     lab.client.require_mark()
     prepared = record.prepare(lab) if record.prepare else []
     istiod.pods(lab.client)  # raises if Istio is missing, and says what to do
+    prepared += installation.undo_changes(lab)
     reached = reach(lab, chapter, record.start, record.injection)
     return replace(reached, changes=[*prepared, *reached.changes])
 
@@ -140,7 +141,14 @@ def _foreign(lab, wanted: list[dict]) -> list[dict]:
     found = [each for kind in configuration.kinds(lab) for each in lab.client.list(kind)]
     for kind in WORKLOADS:
         found += [each for each in lab.client.list(kind) if (_ours(each) or _on_ours(each)) and not _owned(each)]
-    return [each for each in found if (each["kind"], each["metadata"]["name"]) not in kept]
+    alien = [each for each in found if (each["kind"], each["metadata"]["name"]) not in kept]
+    return alien + _made_for_the_mesh(lab)
+
+
+def _made_for_the_mesh(lab) -> list[dict]:
+    """What a chapter has put into Istio's root namespace, where it governs everybody's: left over, whichever chapter it was."""
+    found = [each for kind in (*configuration.kinds(lab), *WORKLOADS) for each in lab.client.list(kind, apply.ROOT, apply.MADE_HERE)]
+    return [each for each in found if apply.made_here(each) and not _owned(each)]
 
 
 def _ours(document: dict) -> bool:
@@ -207,6 +215,6 @@ def _refuses(pod: dict) -> bool:
 
 
 def _mesh_wide(lab) -> list[str]:
-    """Configuration in Istio's root namespace that governs every namespace: named, never removed."""
-    documents = [each for kind in configuration.kinds(lab) if kind.kind in MESH_WIDE for each in lab.client.list(kind, "istio-system")]
+    """Configuration of other people's in Istio's root namespace, which governs every namespace: named, never removed."""
+    documents = [each for kind in configuration.kinds(lab) if kind.kind in MESH_WIDE for each in lab.client.list(kind, apply.ROOT)]
     return [f"{title(each)} in istio-system governs this namespace too" for each in documents]
