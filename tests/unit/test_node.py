@@ -50,6 +50,7 @@ def istio(monkeypatch):
         monkeypatch.setattr(mesh.installation, "problems", lambda lab: list(next(looks)))
         monkeypatch.setattr(mesh.installation, "ensure", lambda lab: done.append("ensured"))
         monkeypatch.setattr(mesh.rollout, "complete", complete)
+        monkeypatch.setattr(mesh.installation, "note", lambda lab: done.append("noted"))
         listed = [{"metadata": {"name": name}} for name in there]
         return SimpleNamespace(client=SimpleNamespace(list=lambda kind, namespace: listed), done=done)
 
@@ -74,7 +75,7 @@ INSTALL, READY = "install Istio (demo profile)", "Istio's control plane and gate
 def test_istio_is_installed_only_where_waiting_does_not_do(istio, how, steps):
     lab, report = istio(**how), Steps()
     mesh.install_istio(report, lab)
-    assert report.names == steps and lab.done == ["ensured"] * steps.count(INSTALL)
+    assert report.names == steps and lab.done == [*["ensured"] * steps.count(INSTALL), "noted"]
 
 
 def test_the_page_is_waited_for_and_what_was_seen_instead_is_told():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab_helpers.core.errors import ClusterError, LabError, TrafficError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import apply, installation
-from lab_helpers.kube import mark, rollout
+from lab_helpers.kube import rollout
 from lab_helpers.kube.kinds import DEPLOYMENT
 from lab_helpers.lab import Lab
 from lab_helpers.lab.chapters import BOOKINFO
@@ -31,7 +31,7 @@ def install_istio(report: Report, lab: Lab, seconds: float = rollout.DEADLINE) -
             installation.ensure(lab)
     with report.step("Istio's control plane and gateways"):
         rollout.complete(lab.client, DEPLOYMENTS, installation.NAMESPACE, seconds, ClusterError)
-    mark.note_installation(lab.client, installation.digest(lab))
+    installation.note(lab)
 
 
 def _starts(lab: Lab) -> bool:
