@@ -18,7 +18,8 @@ MESHLAB = Path(sys.executable).with_name("meshlab")
 KUBECTL = (paths.BIN / "kubectl", "--kubeconfig", paths.KUBECONFIG)
 ISTIOCTL = (paths.BIN / "istioctl", "--kubeconfig", paths.KUBECONFIG)
 # Beside other workers of pytest-xdist, each has a namespace of its own, with a name as long as "default": columns stay where they are.
-NAMESPACE = os.environ.get("PYTEST_XDIST_WORKER", "default").replace("gw", "beside")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+NAMESPACE = "default" if WORKER == "gw0" else WORKER.replace("gw", "beside")
 
 
 def sh(

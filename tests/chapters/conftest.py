@@ -44,7 +44,8 @@ def differences(request):
     """
 
     def compare(executed: Path, recorded: Path) -> list[str]:
-        fresh = [cell for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code"]
+        cells = nbformat.read(executed, as_version=4).cells
+        fresh = [cell for cell in cells if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])]
         file = IPyNbFile.from_parent(request.session, path=recorded)
         file.sanitize_patterns.update(get_sanitize_patterns(SANITIZE.read_text()))
         found = []
