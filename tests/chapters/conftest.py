@@ -11,6 +11,7 @@ from nbval.plugin import IPyNbFile, coalesce_streams, get_sanitize_patterns
 
 from lab_helpers.course import run as course
 from lab_helpers.lab import chapters, connect
+from tests import wrong_answers
 from tests.live import NAMESPACE
 
 SANITIZE = Path(__file__).with_name("nbval_sanitize.cfg")
@@ -26,12 +27,23 @@ def lab():
 
 @pytest.fixture
 def run_chapter(tmp_path):
-    """A function that executes a chapter by Papermill and returns the executed notebook, and the numbers of the checks it passed."""
+    """A function that executes a chapter by Papermill, wrong answers on its way included.
+
+    It returns the executed notebook, without what is not the chapter's own, and the numbers of the checks that it passed.
+    """
 
     def run(stem: str, **parameters: str) -> tuple[Path, list[str]]:
-        target = tmp_path / f"{stem}.ipynb"
-        course.execute(course.find(stem), target, **{"namespace": NAMESPACE, **parameters})
-        return target, _passed(target)
+        source, target = tmp_path / "source.ipynb", tmp_path / f"{stem}.ipynb"
+        wrong_answers.put_in(stem, course.find(stem), source)
+        course.execute(source, target, **{"namespace": NAMESPACE, **parameters})
+        executed = nbformat.read(target, as_version=4)
+        tried = "".join(_printed(cell) for cell in executed.cells if _is_ours(cell))
+        assert sorted(re.findall(r"^tried (\w+)$", tried, re.MULTILINE)) == sorted(wrong_answers.of(stem)), (
+            "not all wrong answers were tried"
+        )
+        executed.cells = [cell for cell in executed.cells if not _is_ours(cell)]
+        nbformat.write(executed, target)
+        return target, _passed(executed)
 
     return run
 
@@ -44,8 +56,7 @@ def differences(request):
     """
 
     def compare(executed: Path, recorded: Path) -> list[str]:
-        cells = nbformat.read(executed, as_version=4).cells
-        fresh = [cell for cell in cells if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])]
+        fresh = [cell for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code"]
         file = IPyNbFile.from_parent(request.session, path=recorded)
         file.sanitize_patterns.update(get_sanitize_patterns(SANITIZE.read_text()))
         found = []
@@ -58,8 +69,15 @@ def differences(request):
     return compare
 
 
-def _passed(notebook: Path) -> list[str]:
+def _is_ours(cell) -> bool:
+    """Whether a cell is papermill's, with parameters, or calls wrong answers."""
+    return bool({"injected-parameters", wrong_answers.TAG} & set(cell.metadata.get("tags", [])))
+
+
+def _printed(cell) -> str:
+    return "".join(output.get("text", "") for output in cell.get("outputs", []))
+
+
+def _passed(notebook) -> list[str]:
     """Numbers of the checks that an executed notebook passed, in order."""
-    cells = nbformat.read(notebook, as_version=4).cells
-    printed = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
-    return re.findall(r"^✔ (\d\d\.\d+) ", printed, flags=re.MULTILINE)
+    return re.findall(r"^✔ (\d\d\.\d+) ", "".join(map(_printed, notebook.cells)), flags=re.MULTILINE)

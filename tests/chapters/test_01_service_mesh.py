@@ -1,51 +1,37 @@
-"""Chapter 01 on the live cluster: its checks on right and wrong answers, and what its tools say to whoever asks wrongly."""
+"""Chapter 01: wrong answers in its own run, what its tools say to whoever asks wrongly, and its checkpoint."""
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from lab_helpers.chapters.c01_service_mesh import CHAPTER, attempts, check, identities, overhear
-from lab_helpers.core.errors import CheckError, ManifestError, MeshError, TrafficError
+from lab_helpers.core.errors import ManifestError, MeshError, TrafficError
+from lab_helpers.core.wait import wait_until
 from lab_helpers.lab import checkpoint
+from tests.wrong_answers import before, fails
 
 STEM = "01_service_mesh"
 ROOT = Path(__file__).parents[2]
-DEPLOYMENTS = ("productpage-v1", "details-v1", "reviews-v1", "reviews-v2", "reviews-v3", "ratings-v1", "client")
-LOGIN = "kubectl exec deploy/client -- curl -s -o /dev/null -d username=a&passwd=tea http://productpage:9080/login"
-pytestmark = pytest.mark.lab
+ASK = "kubectl exec deploy/plain-client -- curl -s http://details:9080/details/{}"
 
 
-@pytest.fixture
-def unmeshed(lab):
-    """Bookinfo without a proxy, as the chapter begins."""
-    lab.checkpoint(STEM)
-    return lab
+# Without a mesh.
 
 
-@pytest.fixture
-def meshed(lab):
-    """Bookinfo with its proxies, as in the chapter's second half, and the eavesdropper."""
-    checkpoint.reach(lab, "Bookinfo", CHAPTER.start)
-    lab.apply(f"{STEM}/02-eavesdropper.yaml")
-    return lab
+@before('check("01.1"')
+def service_without_pods(lab):
+    def answered() -> bool:
+        return bool((attempts(lab, ["plain-client"], ["GET /ratings/0"]) == 200).all(axis=None))
+
+    lab.run("""kubectl patch service ratings -p '{"spec": {"selector": {"app": "nobody"}}}'""")
+    wait_until(lambda: not answered(), "nobody to stand behind ratings", 20)
+    fails("01.1", lab, sentence="got (0|503) for GET /ratings/0")
+    lab.run("""kubectl patch service ratings -p '{"spec": {"selector": {"app": "ratings"}}}'""")
+    wait_until(answered, "ratings to answer again", 20)
 
 
-def fails(number, *state, sentence, **answers):
-    with pytest.raises(CheckError, match=sentence) as caught:
-        check(number, *state, **answers)
-    assert caught.value.do
-
-
-def rule(lab, *manifests):
-    """Apply rules to ratings, and have it start anew: connections that are open already live by the old rules a while."""
-    lab.apply(*manifests)
-    lab.restart("ratings-v1")
-
-
-def test_without_a_mesh_checks_1_to_4_pass_and_fail_on_wrong_answers(unmeshed):
-    lab = unmeshed
-    check("01.1", lab)
+@before('check("01.2"')
+def fields_of_a_network_policy(lab):
     for answer, sentence in {
         ("pod", "namespace", "address", "port", "method"): "has no field for a method",
         ("pod", "port"): "more than that",
@@ -53,87 +39,84 @@ def test_without_a_mesh_checks_1_to_4_pass_and_fail_on_wrong_answers(unmeshed):
     }.items():
         fails("01.2", lab, answer=set(answer), sentence=sentence)
 
-    lab.apply(f"{STEM}/02-eavesdropper.yaml")
-    heard = overhear(lab, LOGIN)
-    check("01.3", heard, answer="tea")
-    fails("01.3", heard, answer="coffee", sentence="'coffee' is not what was sent")
-    fails("01.3", heard.iloc[:0], answer="tea", sentence="no packet was overheard")
-    fails("01.3", heard[~heard["text"].str.contains("passwd")], answer="tea", sentence="shows a password")
 
-    assert lab.page().status == 200
-    counted = lab.calls()
-    check("01.4", counted, answer=0)
-    fails("01.4", counted, answer=1, sentence="nobody has counted 1")
-    fails("01.4", counted.iloc[:0], answer=0, sentence="not even the gateway")
-
-    lab.run("kubectl scale deployment ratings-v1 --replicas=0")
-    lab.run("kubectl wait --for=delete pod -l app=ratings --timeout=60s")
-    fails("01.1", lab, sentence="got (0|503) for GET /ratings/0")
-
-
-def test_whoever_asks_wrongly_is_told(unmeshed):
+@before('lab.apply("01_service_mesh/02-eavesdropper.yaml")')
+def who_asks_wrongly(lab):
     for callers, requests, sentence in (
         (["ghost"], ["GET /"], "no ready pod 'ghost'"),
         (["client"], ["/ratings/0"], "'/ratings/0' is not a request"),
         (["client"], ["GET ratings"], "'GET ratings' is not a request"),
     ):
         with pytest.raises(TrafficError, match=sentence):
-            attempts(unmeshed, callers, requests)
+            attempts(lab, callers, requests)
     with pytest.raises(TrafficError, match="Nobody eavesdrops"):
-        overhear(unmeshed, LOGIN)
+        overhear(lab, ASK.format(0))
     with pytest.raises(ManifestError, match="eavesdroper"):
-        unmeshed.apply(f"{STEM}/02-eavesdroper.yaml")
+        lab.apply(f"{STEM}/02-eavesdroper.yaml")
 
 
-def test_the_eavesdropper_hears_what_the_lab_s_pods_say_and_in_order(unmeshed):
-    unmeshed.apply(f"{STEM}/02-eavesdropper.yaml")
-    lines = [f"kubectl exec deploy/plain-client -- curl -s http://details:9080/details/{number}" for number in range(5)]
-    heard = overhear(unmeshed, *lines)
-    asked = heard[heard["text"].str.startswith("GET")]
-    assert [text.split()[1] for text in asked["text"]] == [f"/details/{number}" for number in range(5)]
-    assert set(asked["source"]) == {"plain-client-v1"} and set(asked["destination"]) == {"details"}
-    assert isinstance(heard, pd.DataFrame) and heard["legible"].all()
+@before('check("01.3"')
+def what_was_overheard(lab, heard):
+    fails("01.3", heard, answer="coffee", sentence="'coffee' is not what was sent")
+    fails("01.3", heard.iloc[:0], answer="earl-grey", sentence="no packet was overheard")
+    fails("01.3", heard[~heard["text"].str.contains("passwd")], answer="earl-grey", sentence="shows a password")
+    said = overhear(lab, *map(ASK.format, range(5)))
+    asked = said[said["text"].str.startswith("GET")]
+    assert [text.split()[1] for text in asked["text"]] == [f"/details/{number}" for number in range(5)], "not in order"
+    assert set(asked["source"]) == {"plain-client-v1"} and set(asked["destination"]) == {"details"} and said["legible"].all()
 
 
-def test_with_a_mesh_checks_1_and_4_to_6_fail_until_the_rules_are_right(meshed, tmp_path):
-    lab = meshed
+@before('check("01.4"')
+def calls_that_nobody_counted(counted):
+    fails("01.4", counted, answer=1, sentence="nobody has counted 1")
+    fails("01.4", counted.iloc[:0], answer=0, sentence="not even the gateway")
+
+
+# With one.
+
+
+@before('lab.apply("01_service_mesh/03-ratings-for-reviews.yaml")')
+def before_there_are_rules(lab, heard, counted):
     fails("01.1", lab, sentence="has a sidecar")
-    pages = [lab.page() for _ in range(30)]
-    assert {page.status for page in pages} == {200}
-    heard, proven, counted = overhear(lab, LOGIN), identities(lab), lab.calls()
-    fails("01.4", counted, answer=0, sentence="has counted its calls")
-    fails("01.5", lab, heard, proven, counted, sentence="reviews got 200 for POST /ratings/99, and should get 403")
+    fails("01.5", lab, heard, identities(lab), counted, sentence="reviews got 200 for POST /ratings/99, and should get 403")
 
-    rule(lab, f"{STEM}/03-ratings-for-reviews.yaml")
-    check("01.5", lab, heard, proven, counted)
+
+@before('check("01.5"')
+def the_three_questions(lab, heard, proven, counted, login):
+    fails("01.4", counted, answer=0, sentence="has counted its calls")
     fails("01.5", lab, heard.iloc[:0], proven, counted, sentence="no packet was overheard")
-    plain = overhear(lab, LOGIN.replace("deploy/client", "deploy/plain-client"))
+    plain = overhear(lab, login.replace("deploy/client", "deploy/plain-client"))
     fails("01.5", lab, plain, proven, counted, sentence="plain-client-v1 spoke in plain text to productpage")
     nameless = proven.assign(identity=proven["identity"].where(proven["pod"] != "details-v1", ""))
     fails("01.5", lab, heard, nameless, counted, sentence="details-v1 has no certificate")
     fails("01.5", lab, heard, proven, counted[counted["destination"] != "ratings-v1"], sentence="no proxy has counted a call from reviews")
 
+
+@before('lab.apply("01_service_mesh/04-client-reads-one-book.yaml")')
+def rules_that_are_too_narrow_and_too_wide(lab):
     fails("01.6", lab, sentence="client got 403 for GET /ratings/0, and should get 200")
     manifest = ROOT / "manifests" / STEM / "04-client-reads-one-book.yaml"
-    (tmp_path / "wide.yaml").write_text(manifest.read_text().replace("/ratings/0", "/ratings/*"))
-    rule(lab, str(tmp_path / "wide.yaml"))
+    lab.run("kubectl apply -f -", stdin=manifest.read_text().replace("/ratings/0", "/ratings/*"))
+    lab.restart("ratings-v1")  # connections that are open already live by the old rules a while
     fails("01.6", lab, sentence="client got 200 for GET /ratings/1, and should get 403")
-    rule(lab, str(manifest))
-    check("01.6", lab)
 
 
-def test_the_checkpoint_takes_the_proxies_away_to_the_last_and_the_next_one_brings_them_back(meshed, monkeypatch):
-    [slow] = meshed.run("kubectl get pods -l app=ratings -o name").stdout.split()
-    meshed.run(f"""kubectl patch {slow} -p '{{"metadata": {{"finalizers": ["course.test/slow"]}}}}'""")
+@pytest.mark.lab
+def test_the_checkpoint_takes_the_proxies_away_to_the_last_and_the_next_one_brings_them_back(lab, monkeypatch):
+    checkpoint.reach(lab, "Bookinfo", CHAPTER.start)
+    [slow] = lab.run("kubectl get pods -l app=ratings -o name").stdout.split()
+    lab.run(f"""kubectl patch {slow} -p '{{"metadata": {{"finalizers": ["course.test/slow"]}}}}'""")
     monkeypatch.setattr(checkpoint, "ENDED", 3)
     try:
         with pytest.raises(MeshError, match=f"{slow.removeprefix('pod/')} is still there"):
-            meshed.checkpoint(STEM)
+            lab.checkpoint(STEM)
     finally:
-        meshed.run(f"""kubectl patch {slow} -p '{{"metadata": {{"finalizers": null}}}}'""")
-    meshed.checkpoint(STEM)
-    assert identities(meshed)["identity"].eq("").all()
-    assert "istio-injection" not in meshed.run(f"kubectl get namespace {meshed.namespace} -o json").stdout
-    checkpoint.reach(meshed, "Bookinfo", CHAPTER.start)
-    with_proxy = identities(meshed).query("identity != ''")["service account"]
+        lab.run(f"""kubectl patch {slow} -p '{{"metadata": {{"finalizers": null}}}}'""")
+    monkeypatch.undo()
+    lab.checkpoint(STEM)
+    assert identities(lab)["identity"].eq("").all()
+    assert "istio-injection" not in lab.run(f"kubectl get namespace {lab.namespace} -o json").stdout
+    check("01.1", lab)
+    checkpoint.reach(lab, "Bookinfo", CHAPTER.start)
+    with_proxy = identities(lab).query("identity != ''")["service account"]
     assert set(with_proxy) == {"client", *(f"bookinfo-{each}" for each in ("productpage", "details", "reviews", "ratings"))}

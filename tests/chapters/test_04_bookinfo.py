@@ -1,76 +1,58 @@
-"""Chapter 04 on the live mesh: its checks on right and wrong answers."""
-
-from pathlib import Path
-
-import pytest
+"""Chapter 04: wrong answers in its own run."""
 
 from lab_helpers.chapters.c04_bookinfo import check
-from lab_helpers.core.errors import CheckError
-from lab_helpers.lab import checkpoint
-from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
+from lab_helpers.lab.chapters import BOOKINFO
+from tests.wrong_answers import before, fails
 
 STEM = "04_bookinfo"
-ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.lab
 
 
-@pytest.fixture
-def bookinfo(lab):
-    """Bookinfo and its two clients as the chapter leaves them."""
-    checkpoint.reach(lab, "Bookinfo", [*BOOKINFO, *CLIENTS])
-    return lab
-
-
-def fails(number, *state, sentence):
-    with pytest.raises(CheckError, match=sentence) as caught:
-        check(number, *state)
-    assert caught.value.do
-
-
-def test_check_1_fails_when_a_piece_is_missing(bookinfo):
-    fails_on = {
+@before('check("04.1"')
+def a_piece_is_missing(lab):
+    for command, sentence in {
         "kubectl delete service ratings": "there is no Service ratings",
         """kubectl patch service details -p '{"spec": {"selector": {"app": "detials"}}}'""": "selects pods labelled app=detials",
-        "kubectl scale deployment reviews-v2 --replicas=0": "has no pod with label version=v2",
-    }
-    for command, sentence in fails_on.items():
-        bookinfo.run(command)
+        "kubectl scale deployment ratings-v1 --replicas=0": "has no pod with label version=v1",
+    }.items():
+        lab.run(command)
         if "scale" in command:
-            bookinfo.run("kubectl wait --for=delete pod -l app=reviews,version=v2 --timeout=50s")
-        fails("04.1", bookinfo, sentence=sentence)
-        bookinfo.apply(*BOOKINFO)
-        check("04.1", bookinfo)
+            lab.run("kubectl wait --for=delete pod -l app=ratings,version=v1 --timeout=50s")
+        fails("04.1", lab, sentence=sentence)
+        lab.apply(*BOOKINFO)
+        check("04.1", lab)
 
 
-def test_check_1_fails_on_a_pod_without_sidecar(bookinfo):
-    bookinfo.run(f"kubectl label namespace {bookinfo.namespace} istio-injection-")
-    try:
-        bookinfo.run("kubectl delete pod -l app=details --wait=true")
-        bookinfo.run("kubectl rollout status deployment details-v1")
-        fails("04.1", bookinfo, sentence="details-v1-.* has no sidecar")
-    finally:
-        checkpoint.reach(bookinfo, "Bookinfo", [*BOOKINFO, *CLIENTS])
-    check("04.1", bookinfo)
+@before('check("04.2"')
+def a_pod_without_sidecar(lab):
+    lab.run(f"kubectl label namespace {lab.namespace} istio-injection-")
+    lab.restart("details-v1")
+    fails("04.1", lab, sentence="details-v1-.* has no sidecar")
+    lab.run(f"kubectl label namespace {lab.namespace} istio-injection=enabled")
+    lab.restart("details-v1")
+    check("04.1", lab)
 
 
-def test_check_3_fails_before_anybody_has_called(bookinfo):
-    fails("04.3", bookinfo.calls().iloc[:0], "reviews-v2", sentence="no proxy has counted a call")
+@before('check("04.3"')
+def nobody_has_called(calls):
+    fails("04.3", calls.iloc[:0], "reviews-v2", sentence="no proxy has counted a call")
 
 
-def test_check_4_fails_when_the_mesh_is_busy_and_the_counts_are_not_thirds(bookinfo):
-    fails("04.4", bookinfo.observe("reviews", n=1000, parallel=16), sentence="contradicts")
+@before('plain = lab.observe("reviews", n=60, via="plain")')
+def counts_of_a_busy_mesh_are_not_thirds(busy):
+    fails("04.4", busy, sentence="contradicts")
 
 
-def test_check_5_fails_without_a_rule_on_a_wrong_host_and_on_a_wrong_policy(bookinfo, tmp_path):
+@before('lab.apply("04_bookinfo/06-round-robin.yaml")')
+def no_rule_another_host_and_another_policy(lab, tmp_path):
     rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: mine}\nspec: "
-    fails("04.5", bookinfo, sentence="there is no DestinationRule")
+    fails("04.5", lab, sentence="there is no DestinationRule")
+    path = tmp_path / "mine.yaml"
     for spec, sentence in {
         "{host: ratings, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}}": "no DestinationRule is for the host reviews",
         "{host: reviews}": "asks for nothing",
         "{host: reviews, trafficPolicy: {loadBalancer: {simple: RANDOM}}}": "asks for RANDOM",
     }.items():
-        path = tmp_path / "mine.yaml"
         path.write_text(rule + spec + "\n")
-        bookinfo.apply(str(path))
-        fails("04.5", bookinfo, sentence=sentence)
-    bookinfo.delete(str(path))
+        lab.apply(path)
+        fails("04.5", lab, sentence=sentence)
+    lab.delete(path)

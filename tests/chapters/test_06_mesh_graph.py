@@ -8,8 +8,8 @@ import pytest
 
 from lab_helpers.chapters.c06_mesh_graph import check
 from lab_helpers.chapters.c06_mesh_graph.checks import GATEWAY, PAGE, USED
-from lab_helpers.core.errors import CheckError
 from lab_helpers.traffic.graph import COLUMNS
+from tests.wrong_answers import fails
 
 STEM = "06_mesh_graph"
 ROOT = Path(__file__).parents[2]
@@ -70,6 +70,4 @@ def test_a_check_passes_on_the_right_answer(number, state, answers, capsys):
     ],
 )
 def test_a_check_fails_on_a_wrong_answer_and_says_why(number, state, answers, sentence):
-    with pytest.raises(CheckError, match=sentence) as caught:
-        check(number, *state, **answers)
-    assert caught.value.do
+    fails(number, *state, sentence=sentence, **answers)

@@ -6,25 +6,23 @@ import pandas as pd
 import pytest
 
 from lab_helpers.chapters.c07_tracing import check
-from lab_helpers.core.errors import CheckError
 from lab_helpers.traffic.traces import SPAN
+from tests.wrong_answers import before, fails
 
 STEM = "07_tracing"
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.lab
-def test_check_5_fails_before_the_switch_and_on_an_empty_window(lab):
-    lab.checkpoint(STEM)
-    lab.restart("client")  # its open connections live by an earlier switch for 45 s, which is Istio's drain duration
-    with lab.window() as window:
-        lab.observe("details", n=5)
-    fails("07.5", [lab, window], {}, "still sends its spans to Zipkin")
-    lab.apply("07_tracing/03-jaeger.yaml")
-    try:
-        fails("07.5", [lab, window], {}, "Jaeger has no trace of that window")
-    finally:
-        lab.delete("07_tracing/03-jaeger.yaml")
+@before('lab.apply("07_tracing/03-jaeger.yaml")')
+def before_the_switch(lab, window):
+    fails("07.5", lab, window, sentence="still sends its spans to Zipkin")
+
+
+@before('check("07.5"')
+def an_empty_window(lab):
+    with lab.window() as nothing:
+        pass
+    fails("07.5", lab, nothing, sentence="Jaeger has no trace of that window")
 
 
 # The other checks on traces at hand: right ones, and every way in which one can be wrong.
@@ -72,12 +70,6 @@ def test_a_check_passes_on_the_right_answer(number, state, answers, capsys):
     assert capsys.readouterr().out.startswith(f"✔ {number} ")
 
 
-def fails(number, state, answers, sentence):
-    with pytest.raises(CheckError, match=sentence) as caught:
-        check(number, *state, **answers)
-    assert caught.value.do
-
-
 @pytest.mark.parametrize(
     ("number", "state", "answers", "sentence"),
     [
@@ -95,4 +87,4 @@ def fails(number, state, answers, sentence):
     ],
 )
 def test_a_check_fails_on_a_wrong_answer_and_says_why(number, state, answers, sentence):
-    fails(number, state, answers, sentence)
+    fails(number, *state, sentence=sentence, **answers)

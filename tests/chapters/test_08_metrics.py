@@ -6,39 +6,23 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from lab_helpers.chapters.c08_metrics import CHAPTER, check
+from lab_helpers.chapters.c08_metrics import check
 from lab_helpers.chapters.c08_metrics.answers import Panel
 from lab_helpers.chapters.c08_metrics.dashboards import Dashboard
-from lab_helpers.core.errors import CheckError
+from tests.wrong_answers import before, fails
 
 STEM = "08_metrics"
 ROOT = Path(__file__).parents[2]
 
 
-def fails(number, state, answers, sentence):
-    with pytest.raises(CheckError, match=sentence) as caught:
-        check(number, *state, **answers)
-    assert caught.value.do
-
-
-@pytest.mark.lab
-@pytest.mark.alone(CHAPTER.alone)
-def test_check_6_fails_on_every_wrong_query_and_passes_on_a_right_one(lab):
-    lab.checkpoint(STEM)
-    fails("08.6", [lab, "vector(0)", SimpleNamespace(known=0)], {}, "Prometheus knew of no failing calls")
-    lab.apply("08_metrics/01-some-fail.yaml")
-    assert set(lab.observe("reviews", n=100)["status"]) == {200, 503}  # of a counter that begins within the window, rate() knows nothing
-    with lab.window() as window:
-        lab.observe("reviews", n=200)
-    lab.delete("08_metrics/01-some-fail.yaml")
-    mine = 'istio_requests_total{reporter="source",source_workload="client",destination_service_name="reviews",'
-    mine += f'destination_service_namespace="{lab.namespace}"'
-    failed, every = f'{mine},response_code=~"5.."}}[1m]', f"{mine}}}[1m]"
-    fails("08.6", [lab, f"rate({every})", window], {}, "the query gives .* series")
-    fails("08.6", [lab, f"sum(rate({failed}))", window], {}, "which is not the share")
-    fails("08.6", [lab, f"sum(rate({every})) / sum(rate({failed}))", window], {}, "which is not the share")
-    check("08.6", lab, f"sum(rate({failed})) / sum(rate({every}))", window)
-    check("08.6", lab, f"1 - sum(rate({mine},response_code='200'}}[1m])) / sum(rate({every}))", window)
+@before('check("08.6"')
+def other_queries(lab, mine, failed, my_query, my_window):
+    fails("08.6", lab, "vector(0)", SimpleNamespace(known=0), sentence="Prometheus knew of no failing calls")
+    fails("08.6", lab, f"rate({mine}[1m])", my_window, sentence="the query gives .* series")
+    fails("08.6", lab, f"sum(rate({failed}[1m]))", my_window, sentence="which is not the share")
+    fails("08.6", lab, f"sum(rate({mine}[1m])) / sum(rate({failed}[1m]))", my_window, sentence="which is not the share")
+    right = mine.replace("}", ', response_code="200"}')
+    check("08.6", lab, f"1 - sum(rate({right}[1m])) / sum(rate({mine}[1m]))", my_window)  # another way to say it
 
 
 # The other checks on counts at hand: right ones, and every way in which one can be wrong.
@@ -101,4 +85,4 @@ def test_a_check_passes_on_the_right_answer(number, state, answers, capsys):
     ],
 )
 def test_a_check_fails_on_a_wrong_answer_and_says_why(number, state, answers, sentence):
-    fails(number, state, answers, sentence)
+    fails(number, *state, sentence=sentence, **answers)

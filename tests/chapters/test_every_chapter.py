@@ -14,7 +14,8 @@ from tests import wreckage
 pytestmark = pytest.mark.lab
 
 
-RECORDS = map(chapters.load, site.chapters())
+# 03 runs in its own file: from a wreck as well, and where an earlier run of it was killed.
+RECORDS = [chapters.load(stem) for stem in site.chapters() if stem != "03_install"]
 CHAPTERS = [pytest.param(each.stem, marks=[pytest.mark.alone(each.alone)] if each.alone else []) for each in RECORDS]
 
 

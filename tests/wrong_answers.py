@@ -1,0 +1,78 @@
+"""Wrong answers on the live mesh, tried in the middle of a chapter's own run, where the mesh is as each of them needs it.
+
+To bring the mesh there for every test anew takes longer than the chapter. A function of ``tests/chapters/test_NN_slug.py`` says by
+``@before(cell)`` before which cell of the notebook it is called, in the notebook's kernel; its parameters are the notebook's variables, and
+``tmp_path``, a folder. It leaves the mesh as it was, or as the cell makes it anyway.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+
+from lab_helpers.core.errors import CheckError
+from lab_helpers.show.checks import check
+
+ROOT = Path(__file__).parents[1]
+TAG = "wrong-answers"
+CALL = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests import wrong_answers; wrong_answers.tried({{!r}}, {{!r}}, globals())"
+
+
+def before(cell: str) -> Callable:
+    """Have the function called before the first cell whose source holds the text `cell`."""
+
+    def note(function: Callable) -> Callable:
+        function.before_cell = cell
+        return function
+
+    return note
+
+
+def fails(number: str, *state, sentence: str, **answers) -> None:
+    """Hold that a check does not pass, and says why, as `sentence` has it (a regular expression), and what to do."""
+    try:
+        check(number, *state, **answers)
+    except CheckError as error:
+        assert re.search(sentence, str(error)), f"check {number} says: {error}, and not: {sentence}"
+        assert error.do, f"check {number} does not say what to do"
+    else:
+        raise AssertionError(f"check {number} passes, and should say: {sentence}")
+
+
+def of(stem: str) -> dict[str, Callable]:
+    """The functions of a chapter that are called within its run, by name."""
+    module = sys.modules.get(f"tests.chapters.test_{stem}") or importlib.import_module(f"tests.chapters.test_{stem}")
+    return {name: each for name, each in vars(module).items() if hasattr(each, "before_cell")}
+
+
+def put_in(stem: str, source: Path, target: Path) -> None:
+    """Write the notebook `source` to `target`, with cells that call the chapter's functions.
+
+    Raises
+    ------
+    LookupError
+        The notebook has no such cell.
+    """
+    notebook = nbformat.read(source, as_version=4)
+    for name, function in of(stem).items():
+        at = next((at for at, cell in enumerate(notebook.cells) if cell.cell_type == "code" and function.before_cell in cell.source), None)
+        if at is None:
+            raise LookupError(f"{name} is to be called before a cell that {source.name} does not have: {function.before_cell}")
+        notebook.cells.insert(at, nbformat.v4.new_code_cell(CALL.format(stem, name), metadata={"tags": [TAG]}))
+    nbformat.write(notebook, target)
+
+
+def tried(stem: str, name: str, variables: dict) -> None:
+    """Call a function of a chapter with the notebook's variables."""
+    function = of(stem)[name]
+    with tempfile.TemporaryDirectory() as folder:
+        known = {**variables, "tmp_path": Path(folder)}
+        function(**{each: known[each] for each in inspect.signature(function).parameters})
+    print(f"tried {name}")
