@@ -45,6 +45,8 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> 
         toolchain.install_packages(report)
         store.clean()
         store.forget(host.WANTED, rebuild)
+        for parts in (host.FIRST, host.LATER):  # both, so that the time that is left is that of all of it
+            store.announce(parts, report)
         store.ensure(host.FIRST, report)
         link_tools()
         with store.beside(host.LATER, report) as built:
@@ -60,7 +62,7 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> 
                     return f"https://{MACHINE.address}:6443"
                 mark.set_mark(lab.client)
                 page = _mesh(report, lab)
-                with report.step("what else the chapters need"):
+                with report.step("what else the chapters need", waits=True):
                     built()
                 _addons(report, lab)
                 return page

@@ -20,6 +20,12 @@ from lab_helpers.node.build import store
 from lab_helpers.node.kubernetes import pki
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch, tmp_path):
+    """How long steps took that were none is not kept for real ones."""
+    monkeypatch.setattr(store, "BUILD_LOGS", tmp_path / "log")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

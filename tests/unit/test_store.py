@@ -17,7 +17,10 @@ class Quiet:
     """A report that keeps the names of the steps."""
 
     def __init__(self):
-        self.steps = []
+        self.steps, self.plans = [], []
+
+    def plan(self, needs):
+        self.plans.append(needs)
 
     @contextmanager
     def step(self, name):
@@ -45,6 +48,16 @@ def test_a_part_is_built_once_after_what_it_needs():
     store.ensure([above], report)
     assert report.steps == ["build below", "build above"]
     assert (above.path / "file").read_text() == "2"
+
+
+def test_what_is_to_be_built_is_told_before_in_order_and_with_what_it_waits_for():
+    tool, below = Part("tool", writes("t")), Part("below", writes("1"))
+    above = Part("above", writes("2"), needs=(below,), tools=(tool,))
+    report = Quiet()
+    store.ensure([below], report)
+    store.ensure([above], report)
+    store.ensure([above], report)
+    assert report.plans == [{"build below": []}, {"build tool": [], "build above": ["build tool"]}, {}]
 
 
 def test_what_goes_in_decides_the_version(tmp_path):

@@ -24,6 +24,7 @@ UNFINISHED = paths.CACHE / "unfinished"
 BUILD_LOGS = paths.CACHE / "log"
 # Two cores: one compiler, one bootstrap and one download at a time overlap well; more only take turns.
 WORKERS = 3
+BUILD = "build "  # begins the name of the step that builds a part
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ def every(parts: Iterable[Part]) -> list[Part]:
 def missing(parts: Iterable[Part]) -> list[Part]:
     """What has to be built to have `parts`, in order. What only went into a finished part is not asked for again."""
     wanted = [part for part in parts if not part.ready]
-    return _ordered(wanted, lambda part: [below for below in (*part.needs, *part.tools) if not below.ready])
+    return _ordered(wanted, _awaited)
 
 
 def _ordered(parts: Iterable[Part], below: Callable[[Part], Iterable[Part]]) -> list[Part]:
@@ -122,6 +123,17 @@ def clean() -> None:
     shutil.rmtree(UNFINISHED, ignore_errors=True)
 
 
+def announce(parts: Iterable[Part], report) -> list[Part]:
+    """What has to be built to have `parts`, in order; `report` is told of it, and of what each waits for."""
+    todo = missing(parts)
+    report.plan({BUILD + part.name: [BUILD + each.name for each in _awaited(part)] for part in todo})
+    return todo
+
+
+def _awaited(part: Part) -> list[Part]:
+    return [below for below in (*part.needs, *part.tools) if not below.ready]
+
+
 def ensure(parts: Iterable[Part], report) -> None:
     """Build what is missing of `parts`, side by side where nothing else is waited for.
 
@@ -138,8 +150,8 @@ def ensure(parts: Iterable[Part], report) -> None:
     """
     for directory in (PARTS, UNFINISHED, BUILD_LOGS):
         paths.make_folder(directory)
-    todo = missing(parts)
-    sorter = TopologicalSorter({part: [below for below in (*part.needs, *part.tools) if not below.ready] for part in todo})
+    todo = announce(parts, report)
+    sorter = TopologicalSorter({part: _awaited(part) for part in todo})
     sorter.prepare()
     rank = {part: index for index, part in enumerate(todo)}
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="build") as pool:
@@ -189,7 +201,7 @@ def _build(part: Part, report) -> None:
     paths.make_folder(unfinished)
     log = BUILD_LOGS / f"{part.name}.log"
     log.write_text(time.strftime("# %Y-%m-%d %H:%M:%S\n"), encoding="utf-8")
-    with report.step(f"build {part.name}") as say:
+    with report.step(BUILD + part.name) as say:
         try:
             part.build(unfinished, say, log)
         except LabError as error:
