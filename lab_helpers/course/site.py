@@ -19,9 +19,12 @@ import yaml
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.paths import ROOT
+from lab_helpers.node.build.versions import VERSIONS
+from lab_helpers.node.progress.estimates import about
 
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+SHORT = 60  # seconds: parts of the lab that take less have no row of their own
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -92,6 +95,7 @@ def stage(notebooks: Path, source: Path, runs: Path | None = None, images: str |
         if "Plotly.newPlot" in (source / "notebooks" / f"{stem}.ipynb").read_text(encoding="utf-8"):
             (source / "book" / "_static" / "plotly.min.js").write_text(plotly.offline.get_plotlyjs(), encoding="utf-8")
     (source / "book" / "_runs.md").write_text(runs_table(runs), encoding="utf-8")
+    (source / "book" / "_seconds.md").write_text(seconds_table(), encoding="utf-8")
     absent = "This copy of the site was built where the lab's images were not, so their list is not shown here."
     (source / "book" / "_images.md").write_text(images or absent, encoding="utf-8")
 
@@ -108,6 +112,16 @@ def readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         script = "../_static/plotly.min.js"  # the default would load it from another site
         output.data["text/html"] = plotly.io.to_html(figure, include_plotlyjs=script, full_html=False, validate=False)
     return notebook
+
+
+def seconds_table() -> str:
+    """Return, as Markdown, what takes how long: what is done every day, and each part of the lab when nothing is cached."""
+    seconds = VERSIONS["seconds"]
+    parts = sorted(seconds["build"].items(), key=lambda part: -part[1])
+    short = [took for _, took in parts if took < SHORT]
+    rows = {**seconds["use"], **{f"to build `{name}`, once": took for name, took in parts if took >= SHORT}}
+    rows[f"to build {len(short)} smaller parts, once"] = sum(short)
+    return "\n".join(["| what | takes about |", "|---|---:|", *(f"| {what} | {about(took)} |" for what, took in rows.items())])
 
 
 def runs_table(runs: Path | None) -> str:

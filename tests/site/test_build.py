@@ -79,6 +79,12 @@ def test_what_papermill_notes_of_the_machine_is_dropped(book, tmp_path):
     assert "private" not in (tmp_path / "out" / "notebooks" / "01_one.ipynb").read_text()
 
 
+def test_what_takes_how_long_is_a_table():
+    table = site.seconds_table()
+    assert "| to build `kubernetes`, once | 11 min |" in table
+    assert "`pause`" not in table and "smaller parts, once" in table
+
+
 def test_the_runs_are_a_table(tmp_path):
     runs = tmp_path / "runs.json"
     runs.write_text('{"lab": "Kubernetes 1.2", "chapters": {"01_one": {"finished": "2026-01-02 03:04:05", "seconds": 6.78}}}')
