@@ -16,7 +16,7 @@ MESHLAB := $(BIN)/meshlab
 PYTEST := $(BIN)/pytest
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---------------------------------------------------------------- set-up
 
@@ -73,20 +73,31 @@ down: env ## take the lab down; the caches stay
 
 # ---------------------------------------------------------------- tests
 
+# Two at a time: most of a test is waiting. What is the whole mesh's runs alone, each worker has a namespace of its own (tests/live.py).
+BESIDE := -n 2 --dist loadgroup -m "not alone"
+
 check: env ## seconds, no cluster: style, layers, unit tests
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/lint-imports --no-cache
-	@$(PYTEST) -q tests/unit
+	@$(PYTEST) -q -n 2 tests/unit
 
 # From a lab of its own: one that has been used for hours takes more memory than the suite allows a fresh one.
 test: env test-tools check ## everything, on the live lab (made anew) and in a real browser
 	@$(SUDO) $(MESHLAB) down
 	@$(SUDO) $(MESHLAB) up
-	@$(SUDO) $(PYTEST) -q tests/lab
-	@$(PYTEST) -q tests/chapters
-	@$(MESHLAB) site
-	@$(PYTEST) -q tests/site
+	@$(MAKE) test-lab test-chapters
 	@$(SUDO) $(PYTEST) -q tests/lifecycle
+
+test-lab: env test-tools ## the lab and the library, on the lab that is up
+	@$(SUDO) $(PYTEST) -q -m alone tests/lab
+	@$(SUDO) $(PYTEST) -q $(BESIDE) tests/lab
+
+test-chapters: env test-tools site ## every chapter on the lab that is up, and the site; CHAPTER=04_bookinfo for one, on any lab in use
+	@$(PYTEST) -q $(if $(CHAPTER),-k $(CHAPTER) tests/chapters,-m alone tests/chapters)
+	@$(if $(CHAPTER),,$(PYTEST) -q $(BESIDE) tests/chapters tests/site)
+
+test-site: env test-tools site ## the site of the committed notebooks, in a real browser
+	@$(PYTEST) -q -n 2 --dist loadgroup tests/site
 
 soak: env test-tools ## long proofs: kills of `up`, of components, and more; PART=kills for one
 	@$(SUDO) $(PYTEST) -q tests/soak$(if $(PART),/test_$(PART).py)
@@ -94,4 +105,4 @@ soak: env test-tools ## long proofs: kills of `up`, of components, and more; PAR
 bench: env ## the figures that the closing notes quote: PART=lab, kinds, metrics, or all of them
 	@for part in $(or $(PART),lab kinds metrics); do $(SUDO) $(BIN)/python -m tests.bench.$$part; done
 
-.PHONY: help env test-tools course up lab site record down check test soak bench
+.PHONY: help env test-tools course up lab site record down check test test-lab test-chapters test-site soak bench

@@ -12,11 +12,11 @@ def a_piece_is_missing(lab):
     for command, sentence in {
         "kubectl delete service ratings": "there is no Service ratings",
         """kubectl patch service details -p '{"spec": {"selector": {"app": "detials"}}}'""": "selects pods labelled app=detials",
-        "kubectl scale deployment ratings-v1 --replicas=0": "has no pod with label version=v1",
+        "kubectl scale deployment reviews-v2 --replicas=0": "has no pod with label version=v2",
     }.items():
         lab.run(command)
         if "scale" in command:
-            lab.run("kubectl wait --for=delete pod -l app=ratings,version=v1 --timeout=50s")
+            lab.run("kubectl wait --for=delete pod -l app=reviews,version=v2 --timeout=50s")
         fails("04.1", lab, sentence=sentence)
         lab.apply(*BOOKINFO)
         check("04.1", lab)

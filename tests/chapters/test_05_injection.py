@@ -1,7 +1,5 @@
 """Chapter 05: wrong answers in its own run, from no sidecar at all to sidecars everywhere."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from lab_helpers.chapters.c05_injection import dry_run, redirection, verdicts
@@ -79,10 +77,12 @@ def other_numbers(rules):
         fails("05.6", rules, answer={**right, name: wrong}, sentence=f"{name} is not {wrong}")
 
 
-def test_rules_that_are_nowhere_are_missed():
-    silent = SimpleNamespace(run=lambda *_: Output("kubectl logs", "nothing of the kind\n"))
-    with pytest.raises(MeshError, match="tells of no rules"):
-        redirection(silent, "ratings-v1")
+@before('check("05.6"')
+def rules_that_are_nowhere(lab):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lab, "run", lambda *_: Output("kubectl logs", "nothing of the kind\n"))
+        with pytest.raises(MeshError, match="tells of no rules"):
+            redirection(lab, "ratings-v1")
 
 
 @before('lab.apply("05_injection/03-left-over-label.yaml"')
