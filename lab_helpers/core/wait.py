@@ -9,6 +9,8 @@ from typing import TypeVar
 from lab_helpers.core.errors import LabError, MeshError
 
 Result = TypeVar("Result")
+# Looks grow rarer as a wait gets longer: its end is seen at most a twentieth too late, and the cluster is not busy with answers.
+SHARE, LONGEST = 0.05, 0.5
 
 
 def wait_until(
@@ -28,7 +30,7 @@ def wait_until(
     what : str
         What is waited for, as a noun: it names what is late.
     seconds, every : float
-        The deadline, and the pause between two looks, in seconds.
+        The deadline, and the shortest pause between two looks, in seconds.
     late : callable, optional
         Called at the deadline: what was seen instead.
     error : type of LabError, optional
@@ -41,17 +43,24 @@ def wait_until(
     LabError
         At the deadline, naming `what`.
     """
-    end = time.monotonic() + seconds
+    began = time.monotonic()
     while not (result := probe()):
-        if time.monotonic() > end:
+        passed = time.monotonic() - began
+        if passed > seconds:
             seen = late()
             raise error(f"After {seconds:g} s still waiting for {what}{': ' + seen if seen else '.'}", do)
-        time.sleep(every)
+        time.sleep(max(every, min(SHARE * passed, LONGEST)))
     return result
 
 
 def wait_until_none(
-    late: Callable[[], list[str]], what: str, do: str, seconds: float, every: float = 0.02, error: type[LabError] = MeshError
+    late: Callable[[], list[str]],
+    what: str,
+    do: str,
+    seconds: float,
+    every: float = 0.02,
+    error: type[LabError] = MeshError,
+    first: float = 0,
 ) -> None:
     """Wait until `late` names nobody: `wait_until` for many things at once.
 
@@ -61,6 +70,8 @@ def wait_until_none(
         Returns what is not yet as it should be, in a few words each.
     what, do, seconds, every, error
         As for `wait_until`.
+    first : float, optional
+        The moment of the first look, by `time.monotonic`, where nothing can be seen before.
 
     Raises
     ------
@@ -68,6 +79,7 @@ def wait_until_none(
         At the deadline, naming all that `late` named last.
     """
     laggards: list[str] = []
+    time.sleep(max(0, first - time.monotonic()))
 
     def nobody() -> bool:
         laggards[:] = late()

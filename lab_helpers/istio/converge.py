@@ -18,6 +18,7 @@ DEBOUNCE = 0.5
 # Some changes are nothing to any proxy, and istiod pushes nothing: a label of a rule, a WorkloadGroup, an entry that no service
 # selects. It counts what it wants to push as soon as it has looked at it; by this long after it held the change it has.
 LOOKED = 1.5
+QUIET = 0.08  # seconds after it held the change in which it cannot have begun; less than PILOT_DEBOUNCE_AFTER by what a look takes
 SOON = 0.005  # seconds between two looks, each of which takes istiod some 8 ms: weights are in effect after a fifth of a second
 LOG = "Look at its log: kubectl logs -n istio-system deployment/istiod."
 
@@ -70,7 +71,7 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
         wanting = [name for name, each in now.items() if passed <= LOOKED or each.wanted != since.pushes.get(name, each).wanted]
         return [f"{name} has not begun" for name in wanting if name in ours and now[name].begun <= ours[name].begun]
 
-    wait_until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1), SOON)
+    wait_until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1), SOON, first=known + QUIET)
     return _settled(lab, max(end - time.monotonic(), 1), here, known)
 
 

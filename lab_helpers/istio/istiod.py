@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from kubernetes.client.rest import ApiException
 
-from lab_helpers.core.errors import ClusterError
+from lab_helpers.core.errors import ClusterError, MeshError
 from lab_helpers.kube import channels, objects
 from lab_helpers.kube import pods as of_pods
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import POD
 
+READY, RECENT = "istiods that are ready", 0.5  # seconds for which they are not looked for again by who asks them all the time
 PORT = 15014  # metrics, and the debug pages for whoever comes from the pod's own loopback
 
 
@@ -96,21 +97,18 @@ def stores(client: Client) -> list[dict[tuple[str, str, str], dict]]:
 
 def pushes(client: Client) -> dict[str, Pushes]:
     """What each istiod has had to push and has begun to push since it started; by the name of its pod."""
-    counts = {}
-    for pod in pods(client):
-        text = _get(client, pod, "/metrics").decode()
-        counts[pod["metadata"]["name"]] = Pushes(
+    return {
+        name: Pushes(
             _count(text, r'pilot_inbound_updates\{[^}]*type="config"[^}]*\}'),
             _count(text, r"pilot_pushcontext_init_seconds_count(?:\{[^}]*\})?"),
         )
-    return counts
+        for name, text in ((name, answer.decode()) for name, answer in _of_each(client, "/metrics").items())
+    }
 
 
 def version(client: Client) -> str:
     """Istio's version, by the tag of istiod's image or what istiod says of itself."""
-    pod = pods(client)[0]
-    text = _get(client, pod, "/version").decode()
-    return text.split("-")[0]
+    return next(iter(_of_each(client, "/version").values())).decode().split("-")[0]
 
 
 def _count(text: str, series: str) -> int:
@@ -119,12 +117,24 @@ def _count(text: str, series: str) -> int:
 
 
 def _ready(client: Client) -> list[dict]:
-    return [pod for pod in client.list(POD, "*", {"app": "istiod"}) if of_pods.ready(pod)]
+    def ask() -> list[dict]:
+        return [pod for pod in client.list(POD, "*", {"app": "istiod"}) if of_pods.ready(pod)]
+
+    return channels.remembered(READY, RECENT, ask)
+
+
+def _of_each(client: Client, path: str) -> dict[str, bytes]:
+    """What each istiod answers, by the name of its pod."""
+    try:
+        return {pod["metadata"]["name"]: _get(client, pod, path) for pod in pods(client)}
+    except MeshError:  # one of those that were ready a moment ago may have gone
+        channels.forget(READY)
+        return {pod["metadata"]["name"]: _get(client, pod, path) for pod in pods(client)}
 
 
 def _ask(client: Client, path: str) -> list:
     try:
-        return [json.loads(_get(client, pod, path)) for pod in pods(client)]
+        return [json.loads(answer) for answer in _of_each(client, path).values()]
     except ApiException as error:
         raise ClusterError(
             f"istiod could not be asked: {objects.message(error)}",

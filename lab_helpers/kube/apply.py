@@ -106,7 +106,7 @@ def take(client: Client, documents: list[dict], orphan: bool = False) -> list[tu
         done.append((Change(title(document), "deleted" if old else "absent"), old))
     gone = [old for _, old in done if old]
     do = "A finalizer may hold them: kubectl describe."
-    wait_until_none(lambda: [title(each) for each in gone if _still(client, each)], "objects to be deleted", do, GONE)
+    wait_until_none(lambda: [title(each) for each in gone if _still(client, each)], "objects to be deleted", do, GONE, 0.05)
     return done
 
 

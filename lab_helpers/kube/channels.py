@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from http.client import HTTPConnection, HTTPException
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import websocket
@@ -23,6 +23,7 @@ from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CH
 from lab_helpers.core.errors import MeshError
 from lab_helpers.kube.client import Client
 
+Result = TypeVar("Result")
 TIMEOUT = 10.0  # seconds without a byte
 websocket.setdefaulttimeout(TIMEOUT)  # the official client gives none, and the library's own is for ever
 
@@ -75,6 +76,22 @@ def kept() -> Iterator[None]:
             yield
         finally:
             _kept.reset(before)
+
+
+def remembered(key: str, seconds: float, ask: Callable[[], Result]) -> Result:
+    """Within `kept`, what `ask` has answered at most so many `seconds` ago; anywhere else, what it answers now."""
+    kept = _kept.get()
+    if kept is None:
+        return ask()
+    when, answer = kept.get(key, (float("-inf"), None))
+    if time.monotonic() - when > seconds:
+        when, answer = kept[key] = time.monotonic(), ask()
+    return answer
+
+
+def forget(key: str) -> None:
+    """Have `remembered` ask again."""
+    (_kept.get() or {}).pop(key, None)
 
 
 _kept: ContextVar[dict | None] = ContextVar("kept", default=None)

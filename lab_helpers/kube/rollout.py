@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lab_helpers.core.errors import LabError, MeshError
-from lab_helpers.core.wait import wait_until_none
+from lab_helpers.core.wait import wait_until
 from lab_helpers.kube import pods
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import DEPLOYMENT, POD
@@ -23,24 +23,39 @@ def complete(
     LabError
         Of type `error`: names each Deployment that is late and why its pods are: image, crash, scheduling, injection.
     """
+    names = list(names)
 
-    def late() -> list[str]:
-        found = {each["metadata"]["name"]: each for each in client.list(DEPLOYMENT, namespace)}
-        there = client.list(POD, namespace)
-        pending = [name for name in names or found if name not in found or not done(found[name], there)]
-        return [f"{name} {_why(found[name], there)}" if name in found else f"{name} is gone" for name in pending]
+    def found() -> dict[str, dict]:
+        return {each["metadata"]["name"]: each for each in client.list(DEPLOYMENT, namespace)}
 
-    wait_until_none(late, "Deployments to roll out", "Look at the pods: kubectl describe pod NAME.", deadline, 0.1, error)
+    def rolled_out() -> bool:
+        there = found()
+        if any(name not in there or not _counted(there[name]) for name in names or there):
+            return False  # pods are five times as much to list, and not worth it yet
+        made = client.list(POD, namespace)
+        return all(done(there[name], made) for name in names or there)
+
+    def late() -> str:
+        there, made = found(), client.list(POD, namespace)
+        pending = [name for name in names or there if name not in there or not done(there[name], made)]
+        return "; ".join(f"{name} {_why(there[name], made)}" if name in there else f"{name} is gone" for name in pending) + "."
+
+    do = "Look at the pods: kubectl describe pod NAME."
+    wait_until(rolled_out, "Deployments to roll out", deadline, 0.1, late, error, do)
 
 
 def done(deployment: dict, there: list[dict]) -> bool:
     """Whether a Deployment has rolled out, given all pods of its namespace."""
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
-    current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-    counts = [status.get(each, 0) for each in ("updatedReplicas", "replicas", "availableReplicas")]
     # The counts lag behind the pods: right after one was deleted they still include it.
     ready = sum(pods.ready(pod) for pod in _pods_of(deployment, there))
-    return current and {*counts, ready} == {wanted}
+    return _counted(deployment) and ready == deployment["spec"].get("replicas", 1)
+
+
+def _counted(deployment: dict) -> bool:
+    """Whether a Deployment has rolled out, as far as it says itself."""
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+    return current and {status.get(each, 0) for each in ("updatedReplicas", "replicas", "availableReplicas")} == {wanted}
 
 
 def _pods_of(deployment: dict, there: list[dict]) -> list[dict]:

@@ -32,7 +32,7 @@ def end(client: Client, left: Leftovers) -> None:
     for name in _here(client, REPLICA_SET, left.sets):  # while it is there, a pod that ends is replaced
         client.delete(REPLICA_SET, name, orphan=True)
     do = "Look at the controller manager's log."
-    wait_until_none(lambda: _here(client, REPLICA_SET, left.sets), "ReplicaSets to be deleted", do, 60)
+    wait_until_none(lambda: _here(client, REPLICA_SET, left.sets), "ReplicaSets to be deleted", do, 60, 0.1)
     for name in _here(client, POD, left.pods):
         client.delete(POD, name, grace=1)
 
