@@ -53,6 +53,8 @@ def test_maven_is_told_every_version():
 def test_the_jvm_looks_for_its_class_archive_where_the_build_leaves_it():
     made = re.search(r"-XX:ArchiveClassesAtExit=([\w/.]+)", containerfile("reviews"))[1]
     assert f"-XX:SharedArchiveFile={made}" in (FOLDER / "reviews/jvm.options").read_text().splitlines()
+    copied = re.search(r"^COPY jvm.options (\S+)$", containerfile("reviews"), re.MULTILINE)[1]
+    assert f'RUN echo "@{copied}" >' in containerfile("reviews")
 
 
 def test_the_versions_of_reviews_differ_by_arguments_that_the_images_take():
