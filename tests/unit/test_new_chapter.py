@@ -48,12 +48,16 @@ def test_a_new_chapter_passes_alignment_layers_and_the_build_of_the_site(tree):
         ["-c", "import sys; from importlinter.cli import lint_imports_command as lint; sys.argv[1:] = ['--no-cache']; lint()"],
         ["-m", "ruff", "check", "--quiet", *map(str, made[:1] + made[2:-1])],
         ["-m", "ruff", "format", "--check", "--quiet", *map(str, made[:1] + made[2:-1])],
-        ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/chapters/test_{STEM}.py", "--noconftest"],
+        [
+            "-c",
+            f"import pathlib, tests.wrong_answers as w; w.put_in('{STEM}', pathlib.Path('notebooks/{STEM}.ipynb'), pathlib.Path('put'))",
+        ],
         ["-c", f"from lab_helpers.lab import chapters; assert chapters.load('{STEM}').stem == '{STEM}'"],
         ["-c", "from lab_helpers.course import run; print(run.build_site())"],
     ):
         done = subprocess.run([sys.executable, *command], cwd=tree, capture_output=True, text=True, env={"PYTHONPATH": str(tree)})
         assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    assert "somebody_was_not_answered" in (tree / "put").read_text()
     assert (tree / "build" / "site" / "_build" / "html" / "notebooks" / f"{STEM}.html").is_file()
 
 
