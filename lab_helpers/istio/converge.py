@@ -13,8 +13,8 @@ from lab_helpers.kube import channels
 
 DEADLINE = 30.0
 # istiod gathers changes for a moment of quiet (`istiod.debounce`) before it pushes. A push that was seen to begin before
-# istiod held our change may be somebody else's, but once so many of these moments have passed since then, ours has begun as well.
-MOMENTS = 5
+# istiod held our change may be somebody else's, but once this long has passed since then, ours has begun as well.
+SINCE = 0.5
 STILL = 0.5  # seconds in which nothing moves: what has been sent is all that comes
 # Some changes are nothing to any proxy, and istiod pushes nothing: a label of a rule, a WorkloadGroup, an entry that no service
 # selects. It counts what it wants to push as soon as it has looked at it; by this long after it held the change it has.
@@ -69,7 +69,7 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
     def not_pushed() -> list[str]:
         # Each istiod for itself: one that has begun says nothing of the proxies of another. One that has started since began with it all.
         passed, now = time.monotonic() - known, istiod.pushes(lab.client)
-        ours = since.pushes if passed > MOMENTS * debounce else pushes
+        ours = since.pushes if passed > SINCE else pushes
         wanting = [name for name, each in now.items() if passed <= LOOKED or each.wanted != since.pushes.get(name, each).wanted]
         return [f"{name} has not begun" for name in wanting if name in ours and now[name].begun <= ours[name].begun]
 

@@ -65,7 +65,7 @@ def lab():
     found = connect(namespace=NAMESPACE, quiet=True)
     checkpoint.reach(found, "details", [*CLIENTS[:1], DETAILS])
     yield found
-    kubectl("delete", "namespace", NAMESPACE, timeout=120)
+    kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 @pytest.fixture

@@ -116,16 +116,16 @@ def test_what_is_refused_is_refused_in_the_words_of_whoever_refused(clean, manif
 
 
 def test_a_configuration_that_a_proxy_refuses_is_passed_on_in_its_words(clean, manifest):
-    path = manifest("""
+    path = manifest(f"""
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
-metadata: {name: impossible}
+metadata: {{name: impossible}}
 spec:
-  workloadSelector: {labels: {app: client}}
+  workloadSelector: {{labels: {{app: client}}}}
   configPatches:
     - applyTo: CLUSTER
-      match: {context: SIDECAR_OUTBOUND, cluster: {service: ratings.default.svc.cluster.local}}
-      patch: {operation: MERGE, value: {connect_timeout: -5s}}
+      match: {{context: SIDECAR_OUTBOUND, cluster: {{service: ratings.{NAMESPACE}.svc.cluster.local}}}}
+      patch: {{operation: MERGE, value: {{connect_timeout: -5s}}}}
 """)
     with pytest.raises(MeshError, match="(?s)client-.*refused Cluster.*connect_timeout|ConnectTimeout|duration"):
         clean.apply(path)
@@ -236,9 +236,9 @@ def test_a_command_in_a_container_gives_its_output_and_its_exit_code(lab):
     with pytest.raises(MeshError, match="(?s)cannot be reached.*no-such-pod"):
         channels.execute(lab.client, "no-such-pod", "client", ["true"])
     with pytest.raises(MeshError, match="did not answer"):
-        channels.get(lab.client, "default", pod, 9, "/")
+        channels.get(lab.client, lab.namespace, pod, 9, "/")
     with pytest.raises(MeshError, match="answered 404"):
-        channels.get(lab.client, "default", pod, 15000, "/nothing")
+        channels.get(lab.client, lab.namespace, pod, 15000, "/nothing")
 
 
 def test_two_learners_do_not_see_each_other(lab):

@@ -39,7 +39,7 @@ def lab():
     found = connect(namespace=NAMESPACE, quiet=True)
     checkpoint.reach(found, "a client", CLIENTS[:1])
     yield found
-    kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=130)
+    kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 
 import pytest
 import yaml
@@ -44,7 +45,7 @@ metadata: {{name: impossible, namespace: {0}}}
 spec:
   configPatches:
     - applyTo: CLUSTER
-      match: {{context: SIDECAR_OUTBOUND, cluster: {{service: ratings.default.svc.cluster.local}}}}
+      match: {{context: SIDECAR_OUTBOUND, cluster: {{service: ratings.{1}.svc.cluster.local}}}}
       patch: {{operation: MERGE, value: {{connect_timeout: -5s}}}}
 """
 
@@ -148,7 +149,7 @@ def test_what_anothers_proxy_refuses_is_told_and_stops_nobody(lab, given, tmp_pa
     try:
         checkpoint.reach(other, "a client", CLIENTS[:1])
         path = tmp_path / "impossible.yaml"
-        path.write_text(IMPOSSIBLE.format("learner-three"))
+        path.write_text(IMPOSSIBLE.format("learner-three", lab.namespace))
         with pytest.raises(MeshError, match="(?s)client-.*learner-three refused Cluster"):
             other.apply(str(path))
         done = given(DENY)
@@ -223,16 +224,17 @@ def test_weights_do_not_take_the_place_of_somebodys_rule(lab, given):
 @pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
 def test_what_kubectl_had_applied_and_the_file_no_longer_has_goes(lab, given, how):
     """`exportTo` stayed, and `apply` said "configured": it was not the course's own. What somebody edits by hand stays."""
+    here = partial(kubectl, "--namespace", lab.namespace)
     more = f"{JASON.rstrip()}\n  exportTo: ['.']\n"
-    kubectl("apply", *how, "--filename", "-", stdin=more)
-    kubectl("annotate", "virtualservice", "reviews", "by=hand")
+    here("apply", *how, "--filename", "-", stdin=more)
+    here("annotate", "virtualservice", "reviews", "by=hand")
     without = TO_ONE.format("v1")
     assert any("kubectl apply has put into VirtualService reviews" in each for each in given(without, lab.diff).warnings)
     given(without)
-    now = json.loads(kubectl("get", "virtualservice", "reviews", "--output", "json"))
+    now = json.loads(here("get", "virtualservice", "reviews", "--output", "json"))
     assert now["spec"] == {"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": "reviews", "subset": "v1"}}]}]}
     assert now["metadata"]["annotations"] == {"by": "hand"}
     assert given(without).changes[0].action == "unchanged" and not given(without, lab.diff).warnings
-    kubectl("apply", *how, "--filename", "-", "--force-conflicts" if how else "--overwrite", stdin=more)
+    here("apply", *how, "--filename", "-", "--force-conflicts" if how else "--overwrite", stdin=more)
     given(without)
-    assert "exportTo" not in kubectl("get", "virtualservice", "reviews", "--output", "yaml")
+    assert "exportTo" not in here("get", "virtualservice", "reviews", "--output", "yaml")

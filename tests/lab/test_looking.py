@@ -211,6 +211,7 @@ def test_nobody_there_gets_a_sentence(nowhere, ask, sentence):
     assert (nowhere.uis()["state"] == "not installed").all()
 
 
+@pytest.mark.alone("an add-on of everybody's is down")
 @pytest.mark.parametrize(
     ("name", "ask"),
     [("prometheus", lambda lab: lab.promql("up")), ("zipkin", lambda lab: lab.trace("a" * 16))],

@@ -76,7 +76,7 @@ def mesh():
     for name in (*names, "plain"):
         kubectl("rollout", "status", "--namespace", NAMESPACE, f"deployment/{name}", "--timeout=90s")
     yield
-    kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=130)
+    kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def pods(app: str) -> str:

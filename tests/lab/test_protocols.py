@@ -79,7 +79,7 @@ def mesh():
     for name in ("client", "server", "plain"):
         kubectl("rollout", "status", "--namespace", NAMESPACE, f"deployment/{name}", "--timeout=90s")
     yield
-    kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=130)
+    kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def call(client: str, port: int, sender: str = "client"):
