@@ -74,7 +74,7 @@ down: env ## take the lab down; the caches stay
 # ---------------------------------------------------------------- tests
 
 # Two at a time: most of a test is waiting. What is the whole mesh's runs alone, each worker has a namespace of its own (tests/live.py).
-BESIDE := -n 2 --dist loadgroup -m "not alone"
+BESIDE := -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
 
 check: env ## seconds, no cluster: style, layers, unit tests
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
@@ -94,10 +94,10 @@ test-lab: env test-tools ## the lab and the library, on the lab that is up
 
 test-chapters: env test-tools site ## every chapter on the lab that is up, and the site; CHAPTER=04_bookinfo for one, on any lab in use
 	@$(PYTEST) -q $(if $(CHAPTER),-k $(CHAPTER) tests/chapters,-m alone tests/chapters)
-	@$(if $(CHAPTER),,$(PYTEST) -q $(BESIDE) tests/chapters tests/site)
+	@$(if $(CHAPTER),,$(PYTEST) -q $(BESIDE) tests/chapters/test_every_chapter.py tests/chapters tests/site)
 
 test-site: env test-tools site ## the site of the committed notebooks, in a real browser
-	@$(PYTEST) -q -n 2 --dist loadgroup tests/site
+	@$(PYTEST) -q -n 2 --dist loadfile tests/site
 
 soak: env test-tools ## long proofs: kills of `up`, of components, and more; PART=kills for one
 	@$(SUDO) $(PYTEST) -q tests/soak$(if $(PART),/test_$(PART).py)

@@ -102,7 +102,9 @@ def test_an_object_whose_status_istiod_writes_is_in_effect_at_once(lab, given):
         given(ENTRY.format(number))
         seconds.append(time.monotonic() - began)
     print("a ServiceEntry, applied:", ", ".join(f"{each:.2f}" for each in seconds), "s")
-    assert kubectl("get", "serviceentry", "coffee-0", "--output", "jsonpath={.status.addresses[0].value}"), "istiod has written no address"
+    assert kubectl("get", "serviceentry", "coffee-0", "--namespace", lab.namespace, "--output", "jsonpath={.status.addresses[0].value}"), (
+        "istiod has written no address"
+    )
 
 
 NOTHING_TO_PUSH = {
@@ -191,7 +193,7 @@ def test_a_manifest_with_namespaces_of_its_own_waits_for_its_own_deployments(lab
     theirs = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "old", "namespace": "legacy"}, "spec": spec}
     broken = {**theirs, "metadata": {"name": "old", "namespace": lab.namespace}, "spec": {**spec, "replicas": 1}}
     broken = json.loads(json.dumps(broken).replace(IMAGE, "example.invalid/nothing:1"))
-    kubectl("apply", "--filename", "-", stdin=json.dumps(broken))
+    kubectl("apply", "--namespace", lab.namespace, "--filename", "-", stdin=json.dumps(broken))
     try:
         began = time.monotonic()
         done = given(yaml.safe_dump_all([namespace, theirs]))
