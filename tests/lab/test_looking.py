@@ -11,7 +11,8 @@ from lab_helpers.lab import checkpoint, connect
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from tests.live import NAMESPACE
 
-pytestmark = pytest.mark.lab
+# Zipkin keeps the newest spans only, and others' requests pass the same gateway.
+pytestmark = [pytest.mark.lab, pytest.mark.alone("it holds against what was sent what the gateway and the stores of all hold")]
 CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -211,7 +212,6 @@ def test_nobody_there_gets_a_sentence(nowhere, ask, sentence):
     assert (nowhere.uis()["state"] == "not installed").all()
 
 
-@pytest.mark.alone("an add-on of everybody's is down")
 @pytest.mark.parametrize(
     ("name", "ask"),
     [("prometheus", lambda lab: lab.promql("up")), ("zipkin", lambda lab: lab.trace("a" * 16))],
