@@ -85,16 +85,15 @@ check: env ## seconds, no cluster: style, layers, unit tests
 test: env test-tools check ## everything, on the live lab (made anew) and in a real browser
 	@$(SUDO) $(MESHLAB) down
 	@$(SUDO) $(MESHLAB) up
-	@$(MAKE) test-lab test-chapters
+	@$(MAKE) test-lab test-chapters test-site
 	@$(SUDO) $(PYTEST) -q tests/lifecycle
 
 test-lab: env test-tools ## the lab and the library, on the lab that is up
 	@$(SUDO) $(PYTEST) -q -m alone tests/lab
 	@$(SUDO) $(PYTEST) -q $(BESIDE) tests/lab
 
-test-chapters: env test-tools site ## every chapter on the lab that is up, and the site; CHAPTER=04_bookinfo for one, on any lab in use
-	@$(PYTEST) -q $(if $(CHAPTER),-k $(CHAPTER) tests/chapters,-m alone tests/chapters)
-	@$(if $(CHAPTER),,$(PYTEST) -q $(BESIDE) tests/chapters/test_every_chapter.py tests/chapters tests/site)
+test-chapters: env test-tools ## every chapter, one after the other, on the lab that is up; CHAPTER=04_bookinfo for one
+	@$(PYTEST) -q tests/chapters $(if $(CHAPTER),-k $(CHAPTER))
 
 test-site: env test-tools site ## the site of the committed notebooks, in a real browser
 	@$(PYTEST) -q -n 2 --dist loadfile tests/site

@@ -22,7 +22,7 @@ def a_piece_is_missing(lab):
         check("04.1", lab)
 
 
-@before('check("04.2"')
+@before('pages = [lab.page("/productpage")')
 def a_pod_without_sidecar(lab):
     lab.run(f"kubectl label namespace {lab.namespace} istio-injection-")
     lab.restart("details-v1")
