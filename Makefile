@@ -73,7 +73,7 @@ down: env ## take the lab down; the caches stay
 
 # ---------------------------------------------------------------- tests
 
-# Two at a time: most of a test is waiting. What is the whole mesh's runs alone, each worker has a namespace of its own (tests/live.py).
+# Two at a time: while one waits, the other works. What is the whole mesh's runs alone, each worker has a namespace of its own (tests/live.py).
 BESIDE := -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
 
 check: env ## seconds, no cluster: style, layers, unit tests

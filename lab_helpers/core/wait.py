@@ -54,13 +54,7 @@ def wait_until(
 
 
 def wait_until_none(
-    late: Callable[[], list[str]],
-    what: str,
-    do: str,
-    seconds: float,
-    every: float = 0.02,
-    error: type[LabError] = MeshError,
-    first: float = 0,
+    late: Callable[[], list[str]], what: str, do: str, seconds: float, every: float = 0.02, error: type[LabError] = MeshError
 ) -> None:
     """Wait until `late` names nobody: `wait_until` for many things at once.
 
@@ -70,8 +64,6 @@ def wait_until_none(
         Returns what is not yet as it should be, in a few words each.
     what, do, seconds, every, error
         As for `wait_until`.
-    first : float, optional
-        The moment of the first look, by `time.monotonic`, where nothing can be seen before.
 
     Raises
     ------
@@ -79,7 +71,6 @@ def wait_until_none(
         At the deadline, naming all that `late` named last.
     """
     laggards: list[str] = []
-    time.sleep(max(0, first - time.monotonic()))
 
     def nobody() -> bool:
         laggards[:] = late()

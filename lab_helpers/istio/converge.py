@@ -12,14 +12,12 @@ from lab_helpers.istio import istiod, proxies
 from lab_helpers.kube import channels
 
 DEADLINE = 30.0
-# istiod gathers changes for a moment of quiet (`istiod.debounce`) before it pushes. A push that was seen to begin before
+# istiod gathers changes for PILOT_DEBOUNCE_AFTER (0.1 s) of quiet before it pushes. A push that was seen to begin before
 # istiod held our change may be somebody else's, but once this long has passed since then, ours has begun as well.
-SINCE = 0.5
-STILL = 0.5  # seconds in which nothing moves: what has been sent is all that comes
+DEBOUNCE = 0.5
 # Some changes are nothing to any proxy, and istiod pushes nothing: a label of a rule, a WorkloadGroup, an entry that no service
 # selects. It counts what it wants to push as soon as it has looked at it; by this long after it held the change it has.
 LOOKED = 1.5
-LOOK = 0.02  # seconds that a look may take: by so much earlier than we know may istiod have held the change
 SOON = 0.005  # seconds between two looks, each of which takes istiod some 8 ms: weights are in effect after a fifth of a second
 LOG = "Look at its log: kubectl logs -n istio-system deployment/istiod."
 
@@ -63,17 +61,16 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
     end = time.monotonic() + deadline
     wait_until_none(lambda: _unknown(istiod.stores(lab.client), written, deleted), "istiod to take up the change", LOG, deadline, SOON)
     known, pushes = time.monotonic(), istiod.pushes(lab.client)
-    debounce = istiod.debounce(lab.client)
     here = proxies.concerned(lab)  # while istiod still gathers changes: this takes as long as two looks
 
     def not_pushed() -> list[str]:
         # Each istiod for itself: one that has begun says nothing of the proxies of another. One that has started since began with it all.
         passed, now = time.monotonic() - known, istiod.pushes(lab.client)
-        ours = since.pushes if passed > SINCE else pushes
+        ours = since.pushes if passed > DEBOUNCE else pushes
         wanting = [name for name, each in now.items() if passed <= LOOKED or each.wanted != since.pushes.get(name, each).wanted]
         return [f"{name} has not begun" for name in wanting if name in ours and now[name].begun <= ours[name].begun]
 
-    wait_until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1), SOON, first=known + debounce - LOOK)
+    wait_until_none(not_pushed, "istiod to push the change", LOG, max(end - time.monotonic(), 1), SOON)
     return _settled(lab, max(end - time.monotonic(), 1), here, known)
 
 
@@ -99,10 +96,10 @@ def _settled(lab, deadline: float, here: set[str], listed: float) -> int:
     def late() -> list[str]:
         nonlocal last, still, here, listed
         connected = [each for each in istiod.proxies(lab.client) if _matters(lab, each)]
-        if time.monotonic() - listed > STILL:  # pods come and go, and whoever is on its way out need not follow
+        if time.monotonic() - listed > DEBOUNCE:  # pods come and go, and whoever is on its way out need not follow
             here, listed = proxies.concerned(lab), time.monotonic()
         refused = [why for each in connected for why in each.refused]
-        if refused and time.monotonic() - still > STILL:  # what corrects it is not on its way either
+        if refused and time.monotonic() - still > DEBOUNCE:  # what corrects it is not on its way either
             raise MeshError(f"A proxy did not take the configuration: {'; '.join(refused)}", "Undo the last change, or correct it.")
         sent = {str(each): each.sent for each in connected}
         moving, last = sent != last, sent

@@ -59,8 +59,13 @@ def problems(lab, options: str = COURSE) -> list[str]:
     return [f"Deployment {name} {wrong}" for name, each in there.items() if (wrong := _wrong(each, asked_for.get(name)))]
 
 
-def ensure(lab) -> list[Change]:
+def ensure(lab, anew: bool = False) -> list[Change]:
     """Install Istio as the course has it unless it is there and well, give back what an uninstall took, and wait for every proxy.
+
+    Parameters
+    ----------
+    anew : bool
+        Install it even if nothing seems to be wrong.
 
     Raises
     ------
@@ -69,8 +74,14 @@ def ensure(lab) -> list[Change]:
     MeshError
         A proxy does not find the new istiod; names it.
     """
+    changes = []
     gone(lab)
-    changes = _install(lab) if problems(lab) else []
+    if anew or problems(lab):
+        # Another profile's autoscaler, as long as istioctl has not pruned it, takes the smaller requests of this one for a rush.
+        for each in lab.client.list(AUTOSCALER, NAMESPACE, LABELLED):
+            lab.client.delete(AUTOSCALER, each["metadata"]["name"], NAMESPACE)
+        commands.run(lab.client, f"istioctl install --skip-confirmation {COURSE} {lab.overlay}".rstrip(), deadline=300)
+        changes.append(Change("Istio (demo profile)", "installed"))
     changes += configuration.restore(lab).changes
     converge.settled(lab, RECONNECT)
     note(lab)
@@ -78,17 +89,11 @@ def ensure(lab) -> list[Change]:
 
 
 def undo_changes(lab) -> list[Change]:
-    """Install Istio anew where its settings, images or replicas are no longer those that the course has installed; errors as of `ensure`.
+    """`ensure` it anew where settings, images or replicas are no longer those that the course has installed.
 
     An Istio that the course has not installed stays as it is.
     """
-    if mark.noted_installation(lab.client) in ("", digest(lab)):
-        return []
-    gone(lab)
-    changes = _install(lab)
-    converge.settled(lab, RECONNECT)
-    note(lab)
-    return changes
+    return [] if mark.noted_installation(lab.client) in ("", digest(lab)) else ensure(lab, anew=True)
 
 
 def note(lab) -> None:
@@ -102,14 +107,6 @@ def digest(lab) -> str:
     deployments = lab.client.list(DEPLOYMENT, NAMESPACE, LABELLED)
     running = sorted((each["metadata"]["name"], each["spec"].get("replicas"), _images(each)) for each in deployments)
     return hashlib.sha256(json.dumps([settings, running], sort_keys=True).encode()).hexdigest()
-
-
-def _install(lab) -> list[Change]:
-    # Another profile's autoscaler, as long as istioctl has not pruned it, takes the smaller requests of this one for a rush.
-    for each in lab.client.list(AUTOSCALER, NAMESPACE, LABELLED):
-        lab.client.delete(AUTOSCALER, each["metadata"]["name"], NAMESPACE)
-    commands.run(lab.client, f"istioctl install --skip-confirmation {COURSE} {lab.overlay}".rstrip(), deadline=300)
-    return [Change("Istio (demo profile)", "installed")]
 
 
 def gone(lab) -> None:

@@ -16,7 +16,6 @@ from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import POD
 
 READY, RECENT = "istiods that are ready", 0.5  # seconds for which they are not looked for again by who asks them all the time
-DEBOUNCE = 0.1  # seconds: PILOT_DEBOUNCE_AFTER, where nobody says otherwise
 PORT = 15014  # metrics, and the debug pages for whoever comes from the pod's own loopback
 
 
@@ -110,18 +109,6 @@ def pushes(client: Client) -> dict[str, Pushes]:
 def version(client: Client) -> str:
     """Istio's version, by the tag of istiod's image or what istiod says of itself."""
     return next(iter(_of_each(client, "/version").values())).decode().split("-")[0]
-
-
-def debounce(client: Client) -> float:
-    """Seconds of quiet for which istiod gathers changes before it pushes them: the longest of all istiods, by their environment."""
-    return max(_seconds(pod) for pod in pods(client))
-
-
-def _seconds(pod: dict) -> float:
-    containers = pod["spec"]["containers"]
-    told = next((env.get("value") for each in containers for env in each.get("env") or [] if env["name"] == "PILOT_DEBOUNCE_AFTER"), None)
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", told or "")
-    return float(found[1]) / (1000 if found[2] == "ms" else 1) if found else DEBOUNCE
 
 
 def _count(text: str, series: str) -> int:

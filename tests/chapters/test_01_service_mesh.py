@@ -115,7 +115,6 @@ def test_the_checkpoint_takes_the_proxies_away_to_the_last_and_the_next_one_brin
             lab.checkpoint(STEM)
     finally:
         lab.run(f"""kubectl patch {slow} -p '{{"metadata": {{"finalizers": null}}}}'""")
-    monkeypatch.undo()
     lab.checkpoint(STEM)
     assert identities(lab)["identity"].eq("").all()
     assert "istio-injection" not in lab.run(f"kubectl get namespace {lab.namespace} -o json").stdout

@@ -115,7 +115,6 @@ def ca(lab) -> str:
 
 @pytest.mark.lab
 @alone
-@pytest.mark.timeout(600)
 def test_the_chapter_from_a_wreck_and_where_an_earlier_run_was_killed_leaves_everything_as_it_was(installed, run_chapter, differences):
     done = wreckage.wreck(installed, random.Random(STEM), whole_mesh=True)
     print(f"{STEM} from: {', '.join(done)}")

@@ -10,7 +10,7 @@ from lab_helpers.istio.istiod import Proxy, Pushes
 
 RULE = {"kind": "VirtualService", "metadata": {"name": "r", "namespace": "default", "resourceVersion": "5", "uid": "u"}}
 LAB = SimpleNamespace(namespace="default", client=None)
-WAIT = 1.5  # seconds; longer than the moments in which somebody else's push counts for ours
+WAIT = 1.5  # seconds; longer than converge.DEBOUNCE
 
 
 class Mesh:
@@ -21,7 +21,6 @@ class Mesh:
         monkeypatch.setattr(istiod, "stores", lambda _: [{istiod.key(RULE): RULE["metadata"]}])
         monkeypatch.setattr(istiod, "pushes", lambda _: self.next(pushes))
         monkeypatch.setattr(istiod, "proxies", lambda _: connected[-1])
-        monkeypatch.setattr(istiod, "debounce", lambda _: 0.1)
         monkeypatch.setattr(proxies, "concerned", lambda _: {"a.default"})
 
     def next(self, given: list):

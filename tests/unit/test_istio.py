@@ -67,16 +67,3 @@ def test_of_several_istiods_each_has_to_know():
 def test_the_pod_that_served_a_page():
     assert gateway.served_by("<div>Reviews served by:\n   reviews-v3-6f-x\n </div>") == "reviews-v3-6f-x"
     assert gateway.served_by("Error fetching product reviews") is None
-
-
-@pytest.mark.parametrize(
-    ("told", "seconds"),
-    [({}, 0.1), ({"value": "50ms"}, 0.05), ({"value": "1.5s"}, 1.5), ({"value": "soon"}, 0.1), ({"valueFrom": {}}, 0.1)],
-)
-def test_how_long_an_istiod_gathers_changes_is_read_from_its_pod(monkeypatch, told, seconds):
-    def pod(env: list[dict]) -> dict:
-        return {"spec": {"containers": [{"name": "discovery", "env": [{"name": "OTHER", "value": "9s"}, *env]}]}}
-
-    others = [pod([{"name": "PILOT_DEBOUNCE_AFTER", "value": "10ms"}])]
-    monkeypatch.setattr(istiod, "pods", lambda _: [*others, pod([{"name": "PILOT_DEBOUNCE_AFTER", **told}] if told else [])])
-    assert istiod.debounce(None) == seconds
