@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from lab_helpers.core.errors import ClusterError, MeshError, TrafficError
-from lab_helpers.kube import apply, channels, kubeconfig
+from lab_helpers.kube import apply, channels, kubeconfig, rollout
 from lab_helpers.kube.client import Client
+from lab_helpers.kube.kinds import DEPLOYMENT, POD
 from lab_helpers.lab.lab import Lab
 from lab_helpers.traffic import observe
 from tests.web import serving
@@ -116,3 +117,31 @@ def test_no_output_stays_behind_the_outcome(monkeypatch, empty):
     monkeypatch.setattr(channels, "WSClient", Scripted)
     monkeypatch.setattr(channels, "_address", lambda *_: ())
     assert channels.execute(SimpleNamespace(namespace="ns"), "pod", "c", ["x"]) == ("abc", "e", 0)
+
+
+def test_what_was_heard_a_moment_ago_is_remembered_only_while_connections_are_kept():
+    answers = iter(range(9))
+
+    def ask() -> int:
+        return channels.remembered("who", 60, lambda: next(answers))
+
+    assert (ask(), ask()) == (0, 1)
+    with channels.kept():
+        assert (ask(), ask()) == (2, 2)
+        channels.forget("who")
+        assert (ask(), channels.remembered("who", -1, lambda: next(answers))) == (3, 4)
+    assert ask() == 5
+
+
+def test_pods_are_listed_only_once_deployments_say_that_they_are_done():
+    def deployment(updated: int) -> dict:
+        status = {"observedGeneration": 1, "updatedReplicas": updated, "replicas": 1, "availableReplicas": 1}
+        spec = {"replicas": 1, "selector": {"matchLabels": {"app": "a"}}}
+        return {"metadata": {"name": "a", "generation": 1}, "spec": spec, "status": status}
+
+    pod = {"metadata": {"labels": {"app": "a"}}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    answers = {DEPLOYMENT: iter([[deployment(0)], [deployment(1)], [deployment(1)]]), POD: iter([[], [pod]])}
+    asked = []
+    client = SimpleNamespace(list=lambda kind, namespace: asked.append(kind.kind) or next(answers[kind]))
+    rollout.complete(client, ["a"], "default", 5)
+    assert asked == ["Deployment", "Deployment", "Pod", "Deployment", "Pod"]

@@ -3,7 +3,7 @@
 import pytest
 
 from lab_helpers.core.errors import ManifestError
-from lab_helpers.core.manifests import FOLDER, chapter_manifests, find, in_apply_order, in_delete_order, load, title
+from lab_helpers.core.manifests import FOLDER, chapter_manifests, find, in_apply_order, in_delete_order, load, named, title
 
 
 @pytest.fixture
@@ -27,7 +27,14 @@ def test_a_manifest_is_found_with_and_without_its_ending(root):
 def test_a_file_of_the_learners_own_is_taken(tmp_path, root):
     own = tmp_path / "mine.yaml"
     own.write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: mine}\n")
-    assert load(str(own), root)[0]["kind"] == "Pod"
+    assert load(named(own), root)[0]["kind"] == load(named(str(own)), root)[0]["kind"] == "Pod"
+
+
+@pytest.mark.parametrize("given", [None, 1, ["a.yaml"], {"kind": "Pod"}])
+def test_what_is_no_name_at_all_gets_a_sentence(given):
+    with pytest.raises(ManifestError, match="is not the name of a manifest") as caught:
+        named(given)
+    assert "in quotes" in caught.value.do
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
+import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -138,3 +142,33 @@ def test_what_only_went_into_a_finished_part_is_not_built_again():
     store.ensure([above], Quiet())
     shutil.rmtree(below.path)
     assert store.missing([above]) == [] and store.missing([above, below]) == [below]
+
+
+def test_beside_other_work_parts_are_built_on_time_that_nobody_else_wants():
+    def build(directory, say, log):
+        contained.call([sys.executable, "-c", "import os; print(os.sched_getscheduler(0) == os.SCHED_IDLE)"], log, said.append)
+        (directory / "file").touch()
+
+    said: list[str] = []
+    part = Part("later", build)
+    with store.beside([part], Quiet()) as built:
+        built()
+        assert part.ready and said == ["True"]
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+def test_what_is_built_beside_is_given_up_where_the_work_fails(tmp_path):
+    begun = threading.Event()
+    build = lambda directory, say, log: contained.call(["sh", "-c", "echo begun; exec sleep 60"], log, lambda line: begun.set())  # noqa: E731
+    part = Part("later", build)
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="of the work"), store.beside([part], Quiet()):
+        assert begun.wait(20)
+        raise ValueError("of the work")
+    assert time.monotonic() - began < 30 and not part.ready
+
+
+def test_what_is_asked_for_first_is_built_first():
+    base, first, second = Part("base", writes("")), Part("first", writes("")), Part("second", writes(""))
+    one, two = Part("one", writes(""), needs=(first, base)), Part("two", writes(""), needs=(base, second))
+    assert store.every([one, two]) == [first, base, one, second, two]

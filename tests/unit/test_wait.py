@@ -1,9 +1,11 @@
 """Waiting for a thing itself, with a deadline that names what is late."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from lab_helpers.core import wait
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.wait import wait_until_none
 
@@ -18,3 +20,16 @@ def test_waiting_ends_as_soon_as_nobody_lags():
 def test_waiting_too_long_names_who_lags():
     with pytest.raises(MeshError, match="(?s)After 0.05 s still waiting for all: a lacks b; c.*do this"):
         wait_until_none(lambda: ["a lacks b", "c"], "all", "do this", seconds=0.05)
+
+
+@pytest.mark.parametrize(("ends", "most"), [(0.1, 11), (3.0, 80), (40.0, 165)])
+def test_looks_grow_rarer_and_the_end_is_seen_at_most_a_twentieth_too_late(monkeypatch, ends, most):
+    now, looks = 0.0, []
+
+    def later(seconds):
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(wait, "time", SimpleNamespace(monotonic=lambda: now, sleep=later))
+    wait.wait_until(lambda: looks.append(now) or now >= ends, "all", 60, every=0.01)
+    assert ends <= now <= ends * 1.05 + 0.01 and len(looks) <= most
