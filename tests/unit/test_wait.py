@@ -22,7 +22,7 @@ def test_waiting_too_long_names_who_lags():
         wait_until_none(lambda: ["a lacks b", "c"], "all", "do this", seconds=0.05)
 
 
-@pytest.mark.parametrize(("ends", "most"), [(0.1, 11), (3.0, 80), (40.0, 165)])
+@pytest.mark.parametrize(("ends", "most"), [(0.1, 12), (3.0, 80), (40.0, 165)])
 def test_looks_grow_rarer_and_the_end_is_seen_at_most_a_twentieth_too_late(monkeypatch, ends, most):
     now, looks = 0.0, []
 
