@@ -15,7 +15,7 @@ from lab_helpers.kube import pods as of_pods
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import POD
 
-READY, RECENT = "istiods that are ready", 0.5  # seconds for which they are not looked for again by who asks them all the time
+RECENT = 0.5  # seconds for which ready istiods are not looked for again by who asks them all the time
 PORT = 15014  # metrics, and the debug pages for whoever comes from the pod's own loopback
 
 
@@ -120,7 +120,12 @@ def _ready(client: Client) -> list[dict]:
     def ask() -> list[dict]:
         return [pod for pod in client.list(POD, "*", {"app": "istiod"}) if of_pods.ready(pod)]
 
-    return channels.remembered(READY, RECENT, ask)
+    return channels.remembered(_ready_in(client), RECENT, ask)
+
+
+def _ready_in(client: Client) -> tuple[str, str]:
+    """By what the istiods of one cluster are remembered."""
+    return "istiods", client.context.name
 
 
 def _of_each(client: Client, path: str) -> dict[str, bytes]:
@@ -128,7 +133,7 @@ def _of_each(client: Client, path: str) -> dict[str, bytes]:
     try:
         return {pod["metadata"]["name"]: _get(client, pod, path) for pod in pods(client)}
     except MeshError:  # one of those that were ready a moment ago may have gone
-        channels.forget(READY)
+        channels.forget(_ready_in(client))
         return {pod["metadata"]["name"]: _get(client, pod, path) for pod in pods(client)}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from http.client import HTTPConnection, HTTPException
@@ -78,7 +78,7 @@ def kept() -> Iterator[None]:
             _kept.reset(before)
 
 
-def remembered(key: str, seconds: float, ask: Callable[[], Result]) -> Result:
+def remembered(key: Hashable, seconds: float, ask: Callable[[], Result]) -> Result:
     """Within `kept`, what `ask` has answered at most so many `seconds` ago; anywhere else, what it answers now."""
     kept = _kept.get()
     if kept is None:
@@ -89,7 +89,7 @@ def remembered(key: str, seconds: float, ask: Callable[[], Result]) -> Result:
     return answer
 
 
-def forget(key: str) -> None:
+def forget(key: Hashable) -> None:
     """Have `remembered` ask again."""
     (_kept.get() or {}).pop(key, None)
 

@@ -89,9 +89,10 @@ def _ordered(parts: Iterable[Part], below: Callable[[Part], Iterable[Part]]) -> 
     ordered: dict[Part, None] = {}
 
     def add(part: Part) -> None:
-        for each in below(part):
-            add(each)
-        ordered.setdefault(part)
+        if part not in ordered:
+            for each in below(part):
+                add(each)
+            ordered[part] = None
 
     for part in parts:
         add(part)
