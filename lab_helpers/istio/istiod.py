@@ -120,12 +120,7 @@ def _ready(client: Client) -> list[dict]:
     def ask() -> list[dict]:
         return [pod for pod in client.list(POD, "*", {"app": "istiod"}) if of_pods.ready(pod)]
 
-    return channels.remembered(_ready_in(client), RECENT, ask)
-
-
-def _ready_in(client: Client) -> tuple[str, str]:
-    """By what the istiods of one cluster are remembered."""
-    return "istiods", client.context.name
+    return channels.remembered((pods, client), RECENT, ask)
 
 
 def _of_each(client: Client, path: str) -> dict[str, bytes]:
@@ -133,7 +128,7 @@ def _of_each(client: Client, path: str) -> dict[str, bytes]:
     try:
         return {pod["metadata"]["name"]: _get(client, pod, path) for pod in pods(client)}
     except MeshError:  # one of those that were ready a moment ago may have gone
-        channels.forget(_ready_in(client))
+        channels.forget((pods, client))
         return {pod["metadata"]["name"]: _get(client, pod, path) for pod in pods(client)}
 
 
