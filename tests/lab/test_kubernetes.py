@@ -33,6 +33,10 @@ def upstream():
         kubectl(
             "rollout", "status", "--namespace", NAMESPACE, f"deployment/{deployment['metadata']['name']}", "--timeout=180s", timeout=200
         )
+    # These have no readiness probes: a pod is ready before what is in it listens.
+    for url in ("productpage:9080/productpage", "httpbin:8000/get"):
+        answered = f"curl -s -o /dev/null -w %{{http_code}} {url} || true"
+        wait_until(lambda answered=answered: execute(answered) == "200", f"{url} to be served", 60)
     yield NAMESPACE
     kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=130)
 
