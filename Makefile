@@ -73,9 +73,6 @@ down: env ## take the lab down; the caches stay
 
 # ---------------------------------------------------------------- tests
 
-# Two at a time: while one waits, the other works. What is the whole mesh's runs alone, each worker has a namespace of its own (tests/live.py).
-BESIDE := -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
-
 check: env ## seconds, no cluster: style, layers, unit tests
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/lint-imports --no-cache
@@ -89,8 +86,7 @@ test: env test-tools check ## everything, on the live lab (made anew) and in a r
 	@$(SUDO) $(PYTEST) -q tests/lifecycle
 
 test-lab: env test-tools ## the lab and the library, on the lab that is up
-	@$(SUDO) $(PYTEST) -q -m alone tests/lab
-	@$(SUDO) $(PYTEST) -q $(BESIDE) tests/lab
+	@$(SUDO) $(PYTEST) -q tests/lab
 
 test-chapters: env test-tools ## every chapter, one after the other, on the lab that is up; CHAPTER=04_bookinfo for one
 	@$(PYTEST) -q tests/chapters $(if $(CHAPTER),-k $(CHAPTER))

@@ -18,6 +18,8 @@ DEBOUNCE = 0.5
 # Some changes are nothing to any proxy, and istiod pushes nothing: a label of a rule, a WorkloadGroup, an entry that no service
 # selects. It counts what it wants to push as soon as it has looked at it; by this long after it held the change it has.
 LOOKED = 1.5
+# Two readings that are to be the same lie this far apart: a push that has begun reaches the first proxy in between.
+APART = 0.03
 SOON = 0.005  # seconds between two looks, each of which takes istiod some 8 ms: weights are in effect after a fifth of a second
 LOG = "Look at its log: kubectl logs -n istio-system deployment/istiod."
 
@@ -109,7 +111,7 @@ def _settled(lab, deadline: float, here: set[str], listed: float) -> int:
             return refused + [f"{each} lacks {', '.join(each.behind)}" for each in behind] or ["istiod is still sending"]
         return [f"{name} is not connected to istiod" for name in sorted(here - set(sent))]
 
-    wait_until_none(late, "proxies to run the configuration", "See istioctl proxy-status, and the logs of the pods named.", deadline, SOON)
+    wait_until_none(late, "proxies to run the configuration", "See istioctl proxy-status, and the logs of the pods named.", deadline, APART)
     return len(last)
 
 
