@@ -12,6 +12,7 @@ import inspect
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from lab_helpers.show.checks import check
 
 ROOT = Path(__file__).parents[1]
 TAG = "wrong-answers"
-CALL = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests import wrong_answers; wrong_answers.tried({{!r}}, {{!r}}, globals())"
+OURS = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests import wrong_answers; wrong_answers."
+CALL = OURS + "tried({!r}, {!r}, globals())"
 
 
 def before(cell: str) -> Callable:
@@ -66,6 +68,8 @@ def put_in(stem: str, source: Path, target: Path) -> None:
         if at is None:
             raise LookupError(f"{name} is to be called before a cell that {source.name} does not have: {function.before_cell}")
         notebook.cells.insert(at, nbformat.v4.new_code_cell(CALL.format(stem, name), metadata={"tags": [TAG]}))
+    count = [nbformat.v4.new_code_cell(OURS + call, metadata={"tags": [TAG]}) for call in ("count_waits()", "tell_waits()")]
+    notebook.cells = [count[0], *notebook.cells, count[1]]
     nbformat.write(notebook, target)
 
 
@@ -76,3 +80,22 @@ def tried(stem: str, name: str, variables: dict) -> None:
         known = {**variables, "tmp_path": Path(folder)}
         function(**{each: known[each] for each in inspect.signature(function).parameters})
     print(f"tried {name}")
+
+
+_waits: list[float] = []
+
+
+def count_waits() -> None:
+    """Count from now on how long this process waits for something, between its looks."""
+    sleep = time.sleep
+
+    def counted(seconds: float) -> None:
+        _waits.append(seconds)
+        sleep(seconds)
+
+    time.sleep = counted
+
+
+def tell_waits() -> None:
+    """Print how long it was."""
+    print(f"waited {sum(_waits):.1f} s")

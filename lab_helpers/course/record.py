@@ -16,7 +16,7 @@ OF_THE_RUN = (
     (re.compile(r"(?<=/traces/)[0-9a-f]{16,32}\b"), "TRACE-ID"),
 )
 WIDGET = "application/vnd.jupyter.widget-view+json"
-NOTEBOOK_NOTES = ("papermill", "widgets", "signature")
+NOTEBOOK_NOTES = ("papermill", "widgets", "signature", "beside_a_build")
 
 
 def normalise(source: Path, target: Path | None = None) -> Path:
@@ -58,6 +58,18 @@ def normalise(source: Path, target: Path | None = None) -> Path:
     notebook.nbformat_minor = 5
     nbformat.write(notebook, target or source)
     return target or source
+
+
+def note_beside(executed: Path) -> None:
+    """Note in an executed notebook that something was being built meanwhile."""
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata.beside_a_build = True
+    nbformat.write(notebook, executed)
+
+
+def was_beside(executed: Path) -> bool:
+    """Whether that was noted."""
+    return nbformat.read(executed, as_version=4).metadata.get("beside_a_build", False)
 
 
 def _timeless(text: str) -> str:

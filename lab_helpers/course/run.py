@@ -17,8 +17,9 @@ from traitlets import default
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.paths import ROOT
 from lab_helpers.course import site
-from lab_helpers.course.record import normalise
+from lab_helpers.course.record import normalise, note_beside, was_beside
 from lab_helpers.lab import connect
+from lab_helpers.node import lock
 
 NOTEBOOKS = ROOT / "notebooks"
 RUN = ROOT / "build" / "run"
@@ -83,7 +84,7 @@ def run_chapter(stem: str, context: str | None = None) -> tuple[Path, float]:
     source, target = find(stem), RUN / f"{stem}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     connect(context, quiet=True, istio=False).checkpoint(stem)
-    began = time.monotonic()
+    began, beside = time.monotonic(), lock.held(lock.CACHE)
     try:
         execute(source, target, context=context)
     except papermill.PapermillExecutionError as error:
@@ -91,6 +92,8 @@ def run_chapter(stem: str, context: str | None = None) -> tuple[Path, float]:
         raise LabError(what, f"The notebook as far as it came: {target.relative_to(ROOT)}") from None
     except DeadKernelError as error:
         raise LabError(f"The kernel of chapter {stem} has died.", "Perhaps memory ran out: see `meshlab status`.") from error
+    if beside or lock.held(lock.CACHE):
+        note_beside(target)
     return target, time.monotonic() - began
 
 
@@ -128,11 +131,16 @@ def record() -> list[str]:
     Raises
     ------
     LabError
-        When there is no run of a chapter.
+        When there is no run of a chapter, or one beside which `meshlab up` was building; nothing is recorded then.
     """
     stems = site.chapters()
     for stem in stems:
         if not (RUN / f"{stem}.ipynb").is_file():
             raise LabError(f"There is no run of {stem}.", "Run it first: `make course`, or `meshlab run` with its name.")
+        if was_beside(RUN / f"{stem}.ipynb"):
+            raise LabError(
+                f"{stem} was run while `meshlab up` was building: its times are not the mesh's.", f"Run it again: meshlab run {stem}"
+            )
+    for stem in stems:
         normalise(RUN / f"{stem}.ipynb", NOTEBOOKS / f"{stem}.ipynb")
     return stems

@@ -43,5 +43,17 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
+def held(path: Path) -> bool:
+    """Whether another process holds the lock `path`."""
+    try:
+        with open(path, encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)

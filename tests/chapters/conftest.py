@@ -15,6 +15,17 @@ from tests import wrong_answers
 from tests.live import NAMESPACE
 
 SANITIZE = Path(__file__).with_name("nbval_sanitize.cfg")
+SECONDS = "seconds of a chapter"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line for each chapter that was run: where its seconds went."""
+    reports = [each for outcome in ("passed", "failed") for each in terminalreporter.getreports(outcome)]
+    lines = [value for each in reports for name, value in each.user_properties if name == SECONDS and each.when == "call"]
+    if lines:
+        terminalreporter.section("seconds of each chapter")
+    for stem, seconds in lines:
+        terminalreporter.write_line(f"{stem:22}" + "  ".join(f"{what} {took:5.1f}" for what, took in seconds.items()))
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +37,7 @@ def lab():
 
 
 @pytest.fixture
-def run_chapter(tmp_path):
+def run_chapter(tmp_path, record_property):
     """A function that executes a chapter by Papermill, wrong answers on its way included.
 
     It returns the executed notebook, without what is not the chapter's own, and the numbers of the checks that it passed.
@@ -37,6 +48,7 @@ def run_chapter(tmp_path):
         wrong_answers.put_in(stem, course.find(stem), source)
         course.execute(source, target, **{"namespace": NAMESPACE, **parameters})
         executed = nbformat.read(target, as_version=4)
+        record_property(SECONDS, (stem, _seconds(executed)))
         tried = "".join(_printed(cell) for cell in executed.cells if _is_ours(cell))
         assert sorted(re.findall(r"^tried (\w+)$", tried, re.MULTILINE)) == sorted(wrong_answers.of(stem)), (
             "not all wrong answers were tried"
@@ -67,6 +79,20 @@ def differences(request):
         return found
 
     return compare
+
+
+def _seconds(notebook) -> dict[str, float]:
+    """Seconds of all cells; of the chapter itself, its checkpoint, its checks, its wrong answers; and between the looks of waits."""
+    took = {cell.id: cell.metadata.papermill["duration"] or 0 for cell in notebook.cells if cell.cell_type == "code"}
+    of = lambda wanted: sum(took[cell.id] for cell in notebook.cells if cell.id in took and wanted(cell))  # noqa: E731
+    seconds = {
+        "checkpoint": of(lambda cell: "lab.checkpoint(" in cell.source),
+        "checks": of(lambda cell: re.search(r"^check\(", cell.source, re.MULTILINE)),
+        "wrong answers": of(lambda cell: wrong_answers.TAG in cell.metadata.get("tags", [])),
+    }
+    waited = re.search(r"^waited ([\d.]+) s$", "".join(_printed(cell) for cell in notebook.cells if _is_ours(cell)), re.MULTILINE)
+    run = sum(took.values()) - sum(seconds.values())
+    return {"all": sum(took.values()), "run": run, **seconds, "asleep in waits": float(waited[1])}
 
 
 def _is_ours(cell) -> bool:

@@ -20,6 +20,14 @@ def test_who_holds_it_is_named_and_it_is_free_afterwards(tmp_path):
         assert path.read_text() == str(os.getpid()) and path.stat().st_mode & 0o777 == 0o600
 
 
+def test_others_see_that_it_is_held_and_take_nothing_by_looking(tmp_path):
+    path = tmp_path / "lock"
+    assert not lock.held(path) and not path.exists()
+    with lock.exclusive(path):
+        assert lock.held(path)
+    assert not lock.held(path)
+
+
 def test_a_holder_that_was_killed_holds_nothing(tmp_path):
     code = "import os, pathlib, sys; from lab_helpers.node import lock\nwith lock.exclusive(pathlib.Path(sys.argv[1])): os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code, tmp_path / "lock"], env={**os.environ, "PYTHONPATH": os.getcwd()}).returncode == 9

@@ -3,6 +3,8 @@
 import nbformat
 import pytest
 
+from lab_helpers.core.errors import LabError
+from lab_helpers.course import run
 from lab_helpers.course.record import normalise
 
 
@@ -58,3 +60,24 @@ def test_a_notebook_that_did_not_run_through_is_no_record(executed, broken):
     nbformat.write(book, executed)
     with pytest.raises(ValueError, match="failed: X: y" if broken == "failed" else "was not run"):
         normalise(executed)
+
+
+@pytest.mark.parametrize("held", [(False, False), (True, False), (False, True)])
+def test_a_run_beside_a_build_is_no_record(executed, tmp_path, monkeypatch, held):
+    """One that a build began or ended in as well."""
+    monkeypatch.setattr(run, "RUN", tmp_path / "run")
+    monkeypatch.setattr(run, "NOTEBOOKS", tmp_path / "recorded")
+    monkeypatch.setattr(run, "find", lambda stem: executed)
+    monkeypatch.setattr(run, "execute", lambda source, target, **_: target.write_text(source.read_text()))
+    monkeypatch.setattr(run, "connect", lambda *_, **__: type("Lab", (), {"checkpoint": lambda self, stem: None})())
+    looks = iter(held)
+    monkeypatch.setattr(run.lock, "held", lambda path: next(looks))
+    monkeypatch.setattr(run.site, "chapters", lambda: ["04_bookinfo"])
+    (tmp_path / "recorded").mkdir()
+    run.run_chapter("04_bookinfo")
+    if not any(held):
+        assert run.record() == ["04_bookinfo"]
+        return
+    with pytest.raises(LabError, match="04_bookinfo was run while .* was building(?s:.*)Run it again: meshlab run 04_bookinfo"):
+        run.record()
+    assert not list((tmp_path / "recorded").iterdir())

@@ -31,7 +31,8 @@ def called_before(cell):
 
 def test_each_is_called_before_its_cell_in_their_order(notebook):
     sources = notebook(one=called_before('check("1.1"'), two=called_before('check("1.1"'), three=called_before("seen = 2"))
-    assert ["'one'" in sources[2], "'two'" in sources[3], "'three'" in sources[5]] == [True] * 3 and len(sources) == 7
+    assert ["'one'" in sources[3], "'two'" in sources[4], "'three'" in sources[6]] == [True] * 3 and len(sources) == 9
+    assert "count_waits" in sources[0] and "tell_waits" in sources[-1]
 
 
 def test_a_cell_that_is_nowhere_is_missed(notebook):
@@ -66,3 +67,13 @@ def test_what_passes_or_fails_for_another_reason_is_no_wrong_answer(monkeypatch,
     monkeypatch.setattr(wrong_answers, "check", check)
     with pytest.raises(AssertionError, match=said):
         wrong_answers.fails("1.1", sentence="it is early")
+
+
+def test_waits_are_counted_while_they_last(monkeypatch, capsys):
+    slept = []
+    monkeypatch.setattr(wrong_answers.time, "sleep", slept.append)
+    wrong_answers.count_waits()
+    wrong_answers.time.sleep(1.25)
+    wrong_answers.time.sleep(2)
+    wrong_answers.tell_waits()
+    assert slept == [1.25, 2] and capsys.readouterr().out == "waited 3.2 s\n"
