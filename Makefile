@@ -97,7 +97,7 @@ test-site: env test-tools site ## the site of the committed notebooks, in a real
 soak: env test-tools ## long proofs: kills of `up`, of components, and more; PART=kills for one
 	@$(SUDO) $(PYTEST) -q tests/soak$(if $(PART),/test_$(PART).py)
 
-bench: env ## the figures that the closing notes quote: PART=lab, kinds, metrics, or all of them
-	@for part in $(or $(PART),lab kinds metrics); do $(SUDO) $(BIN)/python -m tests.bench.$$part; done
+bench: env ## the figures that the closing notes quote: PART=lab, kinds, metrics, waits, or all of them
+	@for part in $(or $(PART),lab kinds metrics waits); do $(SUDO) $(BIN)/python -m tests.bench.$$part; done
 
 .PHONY: help env test-tools course up lab site record down check test test-lab test-chapters test-site soak bench

@@ -11,6 +11,7 @@ from lab_helpers.lab import Lab, connect
 from lab_helpers.node import host, lock, machine
 from lab_helpers.node.build import store, toolchain
 from lab_helpers.node.build.binaries import link_tools
+from lab_helpers.node.build.images import STORE
 from lab_helpers.node.install import addon_manifests, mesh
 from lab_helpers.node.kubernetes import cluster, components, configuration, pki
 from lab_helpers.node.machine import MACHINE
@@ -100,6 +101,8 @@ def _cluster(report: Report) -> Lab:
 def _mesh(report: Report, lab: Lab) -> str:
     """Install Istio and Bookinfo unless they are there and well; return the page's address once it answers."""
     mesh.install_istio(report, lab)
+    if STORE.ready:  # nothing is being built: they start while Bookinfo does
+        addon_manifests.start(lab.client)
     with report.step("Bookinfo with sidecars"):
         addon_manifests.configure(lab.client)
         mesh.deploy_bookinfo(lab)
