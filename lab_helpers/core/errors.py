@@ -25,7 +25,14 @@ class LabError(Exception):
         What is wrong, as a sentence with the names and numbers at hand.
     do : str, optional
         What to do about it.
+
+    Attributes
+    ----------
+    shown : bool
+        Whether the reader has seen it already, in a form of its own.
     """
+
+    shown = False
 
     def __init__(self, what: str, do: str = ""):
         super().__init__(what, do)

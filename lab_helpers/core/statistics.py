@@ -49,6 +49,11 @@ class Fit:
         """Whether the counts are such as the expected shares produce."""
         return self.p_value >= self.alpha
 
+    @property
+    def words(self) -> str:
+        """The verdict without its numbers."""
+        return f"{self.n:,} requests, which {'agree with' if self.passed else 'contradict'} the expected shares"
+
     def __str__(self) -> str:
         verdict = "agrees with" if self.passed else "contradicts"
         return (

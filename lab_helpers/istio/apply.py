@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
-from lab_helpers.core.manifests import load, named
+from lab_helpers.core import text
+from lab_helpers.core.manifests import find, load, named, title
 from lab_helpers.istio import converge, gateway, proxies
 from lab_helpers.kube import channels, objects, rollout
-from lab_helpers.kube.apply import Outcome, put, take
+from lab_helpers.kube.apply import Manifest, Outcome, put, take
 from lab_helpers.kube.client import FIELD_MANAGER
 from lab_helpers.kube.kinds import Kind
 
@@ -30,7 +32,9 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
         The mesh did not follow in time; names what lags.
     """
     manifests = [named(each) for each in manifests]
-    return write(lab, _labelled(load_for(lab, manifests)), _line(lab, "apply --server-side", manifests))
+    written = _as_written(manifests)
+    done = write(lab, _labelled(load_for(lab, manifests)), _line(lab, "apply --server-side", manifests))
+    return replace(done, manifests=written)
 
 
 def delete(lab, *manifests: str | os.PathLike) -> Outcome:
@@ -45,7 +49,8 @@ def diff(lab, *manifests: str | os.PathLike) -> Outcome:
     done = put(lab.client, _labelled(load_for(lab, manifests)), dry_run=True)
     also = [f"what kubectl apply has put into {change.what} and the file no longer has goes, too, and is not shown here"
             for change, new in done if objects.applied_by_kubectl(new)]  # fmt: skip
-    return Outcome(_line(lab, "diff --server-side", manifests), [change for change, _ in done], warnings=also)
+    command, changes = _line(lab, "diff --server-side", manifests), [change for change, _ in done]
+    return Outcome(command, changes, warnings=also, manifests=_as_written(manifests))
 
 
 def made_here(document: dict) -> bool:
@@ -53,6 +58,14 @@ def made_here(document: dict) -> bool:
     metadata = document["metadata"]
     managers = {each.get("manager") for each in metadata.get("managedFields") or []}
     return MADE_HERE.items() <= (metadata.get("labels") or {}).items() and FIELD_MANAGER in managers
+
+
+def _as_written(names: list[str]) -> list[Manifest]:
+    return [Manifest(_file(name), text.read(find(name), name), [title(each) for each in load(name)]) for name in names]
+
+
+def _file(name: str) -> str:
+    return name if name.endswith((".yaml", ".yml")) or "/" not in name else f"{name}.yaml"
 
 
 def _labelled(documents: list[dict]) -> list[dict]:
@@ -118,7 +131,7 @@ def _configures(document: dict) -> bool:
 
 def _line(lab, verb: str, names: Iterable[str]) -> str:
     """The line for a terminal; where manifests claim the gateway's every host, the lab's own host is put in first."""
-    shown = [name if name.endswith((".yaml", ".yml")) or "/" not in name else f"{name}.yaml" for name in names]
+    shown = [_file(name) for name in names]
     if [each for name in names for each in load(name)] == load_for(lab, names):
         return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
     return f"sed 's/\"\\*\"/{gateway.host(lab)}/' {' '.join(shown)} | kubectl {verb} -f -"

@@ -37,6 +37,24 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Manifest:
+    """A file that was applied, as it was written.
+
+    Attributes
+    ----------
+    name : str
+        By which it was named.
+    text : str
+    objects : list of str
+        What is in it, each as ``Deployment reviews-v1``.
+    """
+
+    name: str
+    text: str
+    objects: list[str]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What an apply or delete did, and how long the mesh took to follow.
 
@@ -51,6 +69,8 @@ class Outcome:
         From the API server's answer to the last proxy (pods included, where there are any to start).
     warnings : list of str
         What may get in the way, and is not of this change.
+    manifests : list of Manifest
+        The files that said so, if it was files.
     """
 
     command: str
@@ -58,6 +78,7 @@ class Outcome:
     proxies: int = 0
     seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    manifests: list[Manifest] = field(default_factory=list)
 
     def __str__(self) -> str:
         lines = [f"{change.what} {change.action}" for change in self.changes]

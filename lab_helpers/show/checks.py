@@ -1,8 +1,8 @@
 """Checks: a learner's live state in, a sentence out; what is wrong is named, and why is hinted at.
 
 A chapter's checks are functions in its folder's ``checks.py``, each registered under its number when the chapter is imported. A check
-returns the sentence that is true if all is well, and raises `wrong` otherwise. Its parameters say by their annotations what it looks at
-(`inputs`); it is not asked before it has been given that.
+returns the sentence that is true if all is well, or that and the statistics behind it, and raises `wrong` otherwise. Its parameters
+say by their annotations what it looks at (`inputs`); it is not asked before it has been given that.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display
 
 from lab_helpers.core.errors import CheckError, LabError
 from lab_helpers.show.inputs import given, taken
@@ -21,7 +25,46 @@ __all__ = ["check", "given", "numbers", "register", "wrong"]
 @dataclass(frozen=True)
 class _Check:
     title: str
-    judge: Callable[..., str]
+    judge: Callable[..., str | tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check has found.
+
+    Attributes
+    ----------
+    number, title : str
+    sentence : str
+        What is true, or what is wrong.
+    more : str
+        The statistics behind it; of what is wrong, the hint.
+    passed : bool
+    """
+
+    number: str
+    title: str
+    sentence: str
+    more: str = ""
+    passed: bool = True
+
+    def __str__(self) -> str:
+        line = f"{'✔' if self.passed else '✘'} {self.number} {self.title}: {self.sentence}"
+        return f"{line}\n  {self.more}" if self.more else line
+
+    def _repr_pretty_(self, printer, cycle) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        mark, colour = ("✔", "#2da44e") if self.passed else ("✘", "#cf222e")
+        ground = f"color-mix(in srgb, {colour} 12%, transparent)"
+        look = f"border-left: 5px solid {colour}; background: {ground}; padding: .5em .9em; margin: .3em 0"
+        body = f"<div><b>{mark} {self.number} {escape(self.title)}</b></div><div>{escape(self.sentence)}</div>"
+        if self.more and self.passed:
+            body += f'<details style="font-size: .9em"><summary>the statistics</summary>{escape(self.more)}</details>'
+        elif self.more:
+            body += f"<div>→ {escape(self.more)}</div>"
+        return f'<div style="{look}">{body}</div>'
 
 
 _checks: dict[str, _Check] = {}
@@ -38,7 +81,7 @@ def register(number: str, title: str) -> Callable:
 
 
 def check(number: str, *state, **answers) -> None:
-    """Judge a step of a chapter by its live state, and print the verdict.
+    """Judge a step of a chapter by its live state, and show the verdict.
 
     Parameters
     ----------
@@ -61,10 +104,15 @@ def check(number: str, *state, **answers) -> None:
         raise LabError(f"Check {number} was not given what it looks at: {error}.", f"It judges: {found.title}.") from None
     arguments = taken(found.judge, arguments, number, found.title)
     try:
-        sentence = found.judge(**arguments)
+        judged = found.judge(**arguments)
     except CheckError as error:
-        raise CheckError(f"✘ {number} {found.title}: {error.what}", error.do) from None
-    print(f"✔ {number} {found.title}: {sentence}")
+        failed = CheckError(f"✘ {number} {found.title}: {error.what}", error.do)
+        if InteractiveShell.initialized():
+            display(Verdict(number, found.title, error.what, error.do, passed=False))
+            failed.shown = True
+        raise failed from None
+    sentence, more = judged if isinstance(judged, tuple) else (judged, "")
+    display(Verdict(number, found.title, sentence, more))
 
 
 def wrong(what: str, hint: str) -> CheckError:

@@ -14,6 +14,7 @@ from lab_helpers.core.errors import LabError
 from lab_helpers.istio.gateway import Page
 from lab_helpers.kube.apply import Outcome
 from lab_helpers.kube.commands import Output
+from lab_helpers.show import manifests
 
 FAINT = "color-mix(in srgb, currentColor 25%, transparent)"
 BLOCK = f"border-left: 3px solid {FAINT}; padding: 0 0 0 .8em; margin: .3em 0; font-size: .95em"
@@ -45,8 +46,8 @@ def output(result: Output) -> str:
 
 
 def outcome(result: Outcome) -> str:
-    """What an apply or delete did to each object, as HTML; the diffs fold out."""
-    changes = "".join(_change(change) for change in result.changes)
+    """What was applied, as HTML, and what an apply or delete did to each object, with what changed in it."""
+    changes = manifests.shown(result.manifests, result.changes, PRE) + "".join(map(_change, result.changes))
     effect = f'<div style="font-size: .85em; opacity: .75">{escape(result.effect)}</div>' if result.effect else ""
     warnings = "".join(f"<div>⚠ {escape(each)}</div>" for each in result.warnings)
     return _block(result.command, "", changes + effect + warnings)
@@ -67,6 +68,8 @@ def page(result: Page) -> str:
 
 def error(problem: LabError) -> list[str]:
     """The lines that IPython shows for a `LabError`: its two sentences, and no traceback through our own code."""
+    if problem.shown:
+        return ["The notebook stops here until this passes."]
     return [f"{type(problem).__name__}: {problem.what}", *([f"→ {problem.do}"] if problem.do else [])]
 
 
@@ -90,9 +93,7 @@ def _block(command: str, text: str, more: str = "") -> str:
 
 def _change(change) -> str:
     line = f"<code>{SIGNS.get(change.action, ' ')}</code> {escape(change.what)} {escape(change.action)}"
-    if not change.diff:
-        return f"<div>{line}</div>"
-    return f'<details><summary>{line}</summary><pre style="{PRE}">{escape(change.diff)}</pre></details>'
+    return f"<div>{line}</div>" + (manifests.difference(change.diff, PRE) if change.diff else "")
 
 
 def _plain(result, printer, cycle) -> None:

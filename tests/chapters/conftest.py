@@ -55,7 +55,7 @@ def run_chapter(tmp_path, record_property):
         )
         executed.cells = [cell for cell in executed.cells if not _is_ours(cell)]
         nbformat.write(executed, target)
-        return target, _passed(executed)
+        return target, passed(executed)
 
     return run
 
@@ -101,9 +101,10 @@ def _is_ours(cell) -> bool:
 
 
 def _printed(cell) -> str:
-    return "".join(output.get("text", "") for output in cell.get("outputs", []))
+    """What a cell has printed or shown, as text."""
+    return "".join(output.get("text") or output.get("data", {}).get("text/plain", "") + "\n" for output in cell.get("outputs", []))
 
 
-def _passed(notebook) -> list[str]:
+def passed(notebook) -> list[str]:
     """Numbers of the checks that an executed notebook passed, in order."""
     return re.findall(r"^✔ (\d\d\.\d+) ", "".join(map(_printed, notebook.cells)), flags=re.MULTILINE)

@@ -1,14 +1,16 @@
 """How things are shown, from values at hand: no cluster, no browser."""
 
+import re
+
 import pytest
 
 from lab_helpers.chapters.c04_bookinfo.checks import CALLS, THIRDS
-from lab_helpers.core.errors import LabError
-from lab_helpers.kube.apply import Change, Outcome
+from lab_helpers.core.errors import CheckError, LabError
+from lab_helpers.kube.apply import Change, Manifest, Outcome
 from lab_helpers.kube.commands import Output
 from lab_helpers.lab.checkpoint import Checkpoint
-from lab_helpers.show import render
-from lab_helpers.show.checks import check, given
+from lab_helpers.show import checks, manifests, render
+from lab_helpers.show.checks import Verdict, check, given
 from lab_helpers.show.plots import plot_calls, plot_shares
 from lab_helpers.show.svg import number
 from tests.bookinfo import calls, page, seen
@@ -33,8 +35,55 @@ def test_what_a_command_printed_is_shown_as_text_never_as_html():
 def test_an_outcome_shows_each_object_its_diff_and_the_time():
     result = Outcome("kubectl apply -f x", [Change("Service a", "created"), Change("Service b", "configured", "-x\n+y")], 7, 0.214)
     html = render.outcome(result)
-    assert "Service a created" in html and "<details>" in html and "+y" in html
+    assert "Service a created" in html and ">-x<" in html and ">+y<" in html and "<details" not in html
     assert "in effect on all 7 proxies after 0.21 s" in html and "0.21 s" in str(result)
+
+
+def applied(action, *lines):
+    """What applying files of so many lines gives, with an object in each."""
+    written = [Manifest(f"{number}.yaml", "kind: <b>\n" * count, [f"Service {number}"]) for number, count in enumerate(lines)]
+    return render.outcome(Outcome("kubectl", [Change(f"Service {number}", action) for number in range(len(lines))], manifests=written))
+
+
+@pytest.mark.parametrize(
+    ("action", "lines", "opened"),
+    [
+        ("created", [30], 1),
+        ("created", [31], 0),
+        ("created", [10, 10, 10], 3),
+        ("created", [20, 11, 10], 2),
+        ("configured", [5], 0),
+        ("unchanged", [5], 0),
+    ],
+)
+def test_what_is_new_stands_open_as_long_as_there_is_room(action, lines, opened):
+    html = applied(action, *lines)
+    assert html.count("<details") == len(lines) and html.count(" open>") == opened
+
+
+def test_a_manifest_is_shown_as_text_in_colours_of_the_page():
+    html = applied("created", 1)
+    assert "<b>" not in html and "&lt;b&gt;" in html and 'color: var(--key)">kind</span>' in html
+    assert re.sub(r"<[^>]*>", "", manifests.yaml("a: 1 # <one>\nb: |\n  'x'\n", "")) == "a: 1 # &lt;one&gt;\nb: |\n  'x'"
+
+
+def test_a_verdict_is_a_box_and_a_line():
+    verdict = Verdict("04.4", "Equal <thirds>", "3 requests.", "χ² = 1")
+    assert str(verdict) == "✔ 04.4 Equal <thirds>: 3 requests.\n  χ² = 1"
+    assert "Equal &lt;thirds&gt;" in verdict._repr_html_() and "<summary>the statistics</summary>χ² = 1" in verdict._repr_html_()
+    failed = Verdict("04.4", "Equal thirds", "none", "Send some.", passed=False)
+    assert str(failed).startswith("✘ 04.4") and "→ Send some." in failed._repr_html_() and "<details" not in failed._repr_html_()
+
+
+def test_a_check_that_fails_in_a_notebook_is_seen_once(monkeypatch):
+    boxes = []
+    monkeypatch.setattr(checks.InteractiveShell, "initialized", lambda: True)
+    monkeypatch.setattr(checks, "display", boxes.append)
+    with pytest.raises(CheckError) as caught:
+        check("04.4", seen(1, 1, 1))
+    [box] = boxes
+    assert not box.passed and "too few to tell" in box.sentence and box.more
+    assert render.error(caught.value) == ["The notebook stops here until this passes."]
 
 
 def test_a_checkpoint_that_changed_nothing_says_so():

@@ -98,7 +98,7 @@ def who_calls_ratings(calls: Calls, answer: Words) -> str:
 
 
 @register("04.4", "Equal thirds")
-def equal_thirds(seen: Seen) -> str:
+def equal_thirds(seen: Seen) -> tuple[str, str]:
     """The shares agree with thirds, judged on enough requests."""
     needed = required_n(THIRDS, FAULT, ALPHA, POWER)
     failed = seen[seen["status"] != 200]
@@ -115,7 +115,7 @@ def equal_thirds(seen: Seen) -> str:
             str(fit),
             "Were the requests sent one at a time? Does a DestinationRule or VirtualService for reviews exist?",
         )
-    return str(fit) + "."
+    return f"{fit.words}.", f"{fit}."
 
 
 @register("04.5", "Round robin, really")

@@ -61,13 +61,13 @@ def all_to_v1(seen: Seen) -> str:
 
 
 @register("12.3", "15, 25 and 60 in 100")
-def weights_kept(seen: Seen) -> str:
+def weights_kept(seen: Seen) -> tuple[str, str]:
     """The shares agree with the weights, judged on enough requests."""
     return _shares("12.3", seen, WEIGHTS)
 
 
 @register("12.4", "A ratio is enough")
-def ratio_kept(seen: Seen) -> str:
+def ratio_kept(seen: Seen) -> tuple[str, str]:
     """One to three, from weights that add up to four."""
     return _shares("12.4", seen, RATIO)
 
@@ -91,7 +91,7 @@ def canary_done(lab, stages: Stages) -> str:
 
 
 @register("12.6", "Black stars for one in five")
-def black_stars(lab) -> str:
+def black_stars(lab) -> tuple[str, str]:
     """80 to v1, 20 to v2, by a VirtualService and by what answers."""
     if not rules(lab, "VirtualService", "reviews"):
         raise wrong("there is no VirtualService for reviews", "Write one: hosts, then http, route and two destinations.")
@@ -108,7 +108,7 @@ def _answered(seen: pd.DataFrame) -> dict[str, int]:
     return count(seen)
 
 
-def _shares(number: str, seen: pd.DataFrame, wanted: dict[str, int]) -> str:
+def _shares(number: str, seen: pd.DataFrame, wanted: dict[str, int]) -> tuple[str, str]:
     counts = _answered(seen)
     needed = required_n(wanted, FAULTS[number], wanted_power=POWER)
     if len(seen) < needed:
@@ -128,4 +128,4 @@ def _shares(number: str, seen: pd.DataFrame, wanted: dict[str, int]) -> str:
             f"{furthest} answered {share:.1f} %, not {due:.0f} % ({fit})",
             f"Look at the weight of subset {furthest}, and at the labels of that subset.",
         )
-    return f"{fit}."
+    return f"{fit.words}.", f"{fit}."

@@ -1,0 +1,82 @@
+"""Manifests on a page: their YAML in colours, and what changed in it."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers.data import YamlLexer
+from pygments.style import Style
+from pygments.token import Comment, Literal, Name, Number, Punctuation, String, Token
+
+from lab_helpers.kube.apply import Change, Manifest
+
+ROOM = 30  # lines of all the manifests together that stand open; what is longer folds out
+# Mixed with the page's own colour, so that they can be read in light and in dark; Pygments takes only colours that it knows, or variables.
+COLOURS = {
+    "key": "color-mix(in srgb, currentColor 35%, #0969da)",
+    "text": "color-mix(in srgb, currentColor 35%, #1a7f37)",
+    "number": "color-mix(in srgb, currentColor 35%, #bc4c00)",
+    "note": "color-mix(in srgb, currentColor 72%, transparent)",
+}
+SIGNED = {"+": "#2da44e", "-": "#cf222e"}
+FOLDED = '<details style="margin: .2em 0"{opened}><summary>{summary}</summary>{content}</details>'
+
+
+class _Colours(Style):
+    styles = {
+        Token: "",
+        Name.Tag: "var(--key)",
+        Literal.Scalar.Plain: "",
+        String: "var(--text)",
+        Number: "var(--number)",
+        Comment: "italic var(--note)",
+        Punctuation: "",
+    }
+
+
+def shown(manifests: list[Manifest], changes: list[Change], pre: str) -> str:
+    """Each manifest as it was written, as HTML: open as long as there is room and something of it is new.
+
+    Parameters
+    ----------
+    manifests : list of Manifest
+    changes : list of Change
+        What became of their objects.
+    pre : str
+        The style of a block of text.
+    """
+    made, room, parts = {each.what for each in changes if each.action == "created"}, ROOM, []
+    for manifest in manifests:
+        lines = manifest.text.count("\n")
+        opened = lines <= room and not made.isdisjoint(manifest.objects)
+        room -= lines if opened else 0
+        parts.append(
+            FOLDED.format(
+                opened=" open" if opened else "", summary=f"<code>{escape(manifest.name)}</code>", content=yaml(manifest.text, pre)
+            )
+        )
+    return "".join(parts)
+
+
+def yaml(text: str, pre: str) -> str:
+    """YAML in colours, as HTML."""
+    coloured = highlight(text, YamlLexer(stripnl=False), HtmlFormatter(nowrap=True, noclasses=True, style=_Colours)).rstrip()
+    variables = "; ".join(f"--{name}: {colour}" for name, colour in COLOURS.items())
+    return f'<pre style="{variables}; {pre}">{coloured}</pre>'
+
+
+def difference(diff: str, pre: str) -> str:
+    """A unified diff, as HTML: each line that went or came behind its sign, on a ground of its colour."""
+    return f'<pre style="{pre}">{"".join(map(_line, diff.splitlines()))}</pre>'
+
+
+def _line(line: str) -> str:
+    if re.match(r"--- |\+\+\+ ", line):
+        return ""
+    if line.startswith("@@"):
+        return '<span style="display: block; opacity: .75">⋯</span>'
+    ground = f"; background: color-mix(in srgb, {SIGNED[line[0]]} 18%, transparent)" if line[:1] in SIGNED else ""
+    return f'<span style="display: block{ground}">{escape(line) or " "}</span>'
