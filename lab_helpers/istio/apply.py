@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from lab_helpers.core import text
 from lab_helpers.core.manifests import find, load, named, title
-from lab_helpers.istio import converge, gateway, proxies
+from lab_helpers.istio import converge, gateway, proxies, told
 from lab_helpers.kube import channels, objects, rollout
 from lab_helpers.kube.apply import Manifest, Outcome, put, take
 from lab_helpers.kube.client import FIELD_MANAGER
@@ -19,6 +19,7 @@ ROOT = "istio-system"  # what is here governs the whole mesh
 MADE_HERE = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
 
 
+@channels.kept()
 def apply(lab, *manifests: str | os.PathLike) -> Outcome:
     """Server-side apply manifests and wait: for Deployments to roll out, for every proxy to run the configuration.
 
@@ -32,15 +33,20 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
         The mesh did not follow in time; names what lags.
     """
     manifests = [named(each) for each in manifests]
-    written = _as_written(manifests)
-    done = write(lab, _labelled(load_for(lab, manifests)), _line(lab, "apply --server-side", manifests))
-    return replace(done, manifests=written)
+    written, documents = _as_written(manifests), _labelled(load_for(lab, manifests))
+    watched = told.before(lab, [each for each in documents if _configures(each)])
+    done = write(lab, documents, _line(lab, "apply --server-side", manifests))
+    return replace(done, manifests=written, told=told.since(lab, watched))
 
 
+@channels.kept()
 def delete(lab, *manifests: str | os.PathLike) -> Outcome:
     """Delete the objects of manifests, last first, and wait until they are gone and every proxy has forgotten them."""
     manifests = [named(each) for each in manifests]
-    return erase(lab, load_for(lab, manifests), _line(lab, "delete --ignore-not-found", manifests))
+    documents = load_for(lab, manifests)
+    watched = told.before(lab, [each for each in documents if _configures(each)])
+    done = erase(lab, documents, _line(lab, "delete --ignore-not-found", manifests))
+    return replace(done, told=told.since(lab, watched))
 
 
 def diff(lab, *manifests: str | os.PathLike) -> Outcome:

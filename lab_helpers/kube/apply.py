@@ -55,6 +55,25 @@ class Manifest:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What one proxy has been told.
+
+    Attributes
+    ----------
+    proxy : str
+        Its workload's name, as ``client-v1``.
+    differences : dict of str to list of str
+        By what istioctl proxy-config calls the type: lines that begin by what they belong to, or by ``+``, ``-`` or ``~``.
+    command : str
+        The line that shows all of it.
+    """
+
+    proxy: str
+    differences: dict[str, list[str]]
+    command: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What an apply or delete did, and how long the mesh took to follow.
 
@@ -71,6 +90,8 @@ class Outcome:
         What may get in the way, and is not of this change.
     manifests : list of Manifest
         The files that said so, if it was files.
+    told : Told, optional
+        What came of it for a proxy.
     """
 
     command: str
@@ -79,6 +100,7 @@ class Outcome:
     seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
     manifests: list[Manifest] = field(default_factory=list)
+    told: Told | None = None
 
     def __str__(self) -> str:
         lines = [f"{change.what} {change.action}" for change in self.changes]

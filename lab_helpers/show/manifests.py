@@ -1,4 +1,4 @@
-"""Manifests on a page: their YAML in colours, and what changed in it."""
+"""Manifests on a page: their YAML in colours, what changed in it, and what came of it for a proxy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pygments.lexers.data import YamlLexer
 from pygments.style import Style
 from pygments.token import Comment, Literal, Name, Number, Punctuation, String, Token
 
-from lab_helpers.kube.apply import Change, Manifest
+from lab_helpers.kube.apply import Change, Manifest, Told
 
 ROOM = 30  # lines of all the manifests together that stand open; what is longer folds out
+MOST = 24  # lines of what a proxy was told, by type
 # Mixed with the page's own colour, so that they can be read in light and in dark; Pygments takes only colours that it knows, or variables.
 COLOURS = {
     "key": "color-mix(in srgb, currentColor 35%, #0969da)",
@@ -71,6 +72,22 @@ def yaml(text: str, pre: str) -> str:
 def difference(diff: str, pre: str) -> str:
     """A unified diff, as HTML: each line that went or came behind its sign, on a ground of its colour."""
     return f'<pre style="{pre}">{"".join(map(_line, diff.splitlines()))}</pre>'
+
+
+def told(of: Told | None, pre: str) -> str:
+    """What a proxy was told, as HTML that folds out; empty where it was nothing."""
+    if of is None:
+        return ""
+    counts = {kind: sum(line[1:3] != "  " for line in lines) for kind, lines in of.differences.items()}
+    summary = ", ".join(f"{count} {kind if count > 1 else kind.removesuffix('s')}" for kind, count in counts.items())
+    parts = []
+    for kind, lines in of.differences.items():
+        shown = "".join(map(_line, lines[:MOST]))
+        more = f'<span style="display: block; opacity: .75">⋯ {len(lines) - MOST} more lines</span>' if len(lines) > MOST else ""
+        parts.append(f'<div>{kind}</div><pre style="{pre}">{shown}{more}</pre>')
+    parts.append(f'<pre style="{pre}; opacity: .75">$ {escape(of.command)}</pre>')
+    summary = f"what the proxy of {escape(of.proxy)} was told: {summary}"
+    return FOLDED.format(opened="", summary=summary, content="".join(parts))
 
 
 def _line(line: str) -> str:

@@ -50,7 +50,7 @@ def outcome(result: Outcome) -> str:
     changes = manifests.shown(result.manifests, result.changes, PRE) + "".join(map(_change, result.changes))
     effect = f'<div style="font-size: .85em; opacity: .75">{escape(result.effect)}</div>' if result.effect else ""
     warnings = "".join(f"<div>⚠ {escape(each)}</div>" for each in result.warnings)
-    return _block(result.command, "", changes + effect + warnings)
+    return _block(result.command, "", changes + effect + warnings + manifests.told(result.told, PRE))
 
 
 def page(result: Page) -> str:
