@@ -7,10 +7,12 @@ import re
 import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from lab_helpers.core import text
 from lab_helpers.core.errors import CommandError
 from lab_helpers.core.manifests import FOLDER
+from lab_helpers.kube.apply import Manifest
 from lab_helpers.kube.client import Client
 
 KNOWN = ("kubectl", "istioctl", "curl")
@@ -37,12 +39,15 @@ class Output:
     stdout, stderr : str
     code : int
         Its exit code.
+    manifests : list of Manifest
+        The course's that it was given.
     """
 
     command: str
     stdout: str
     stderr: str = ""
     code: int = 0
+    manifests: list[Manifest] = field(default_factory=list)
 
     @property
     def shown(self) -> str:
@@ -90,7 +95,8 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
     if words[0] in LOOKING and words[1:] and words[1] not in LOOKING[words[0]]:
         client.require_mark()
     path = find(words[0], client.tools)
-    at_manifests = any(_is_manifest(word) for word in words)
+    named = [word for word in words if _is_manifest(word)]
+    at_manifests = bool(named)
     words = [os.path.abspath(word) if at_manifests and _is_own_file(word) else word for word in words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
     environment |= {"KUBECONFIG": client.context.variable, **NO_SETTINGS}
@@ -107,13 +113,14 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{line} did not end within {deadline:g} s.", "Give it a longer deadline, or ask for less.") from error
-    stdout, stderr = (COLOURS.sub("", text) for text in (done.stdout, done.stderr))
+    stdout, stderr = (COLOURS.sub("", printed) for printed in (done.stdout, done.stderr))
     if done.returncode != code:
         raise CommandError(
             f"{line} ended with exit code {done.returncode}{f', not {code}' if code else ''}: {(stdout + stderr).strip()}",
             "Correct the command and run it again.",
         )
-    return Output(line, stdout, stderr, done.returncode)
+    manifests = [Manifest(name, text.read(FOLDER / name, name), []) for name in named]
+    return Output(line, stdout, stderr, done.returncode, manifests)
 
 
 def find(name: str, folder: str | os.PathLike = "") -> str:

@@ -39,20 +39,20 @@ class _Colours(Style):
 
 
 def shown(manifests: list[Manifest], changes: list[Change], pre: str) -> str:
-    """Each manifest as it was written, as HTML: open as long as there is room and something of it is new.
+    """Each manifest as it was written, as HTML: open as long as there is room, unless nothing of it is new.
 
     Parameters
     ----------
     manifests : list of Manifest
     changes : list of Change
-        What became of their objects.
+        What became of their objects; of those that a manifest names none, nothing is known.
     pre : str
         The style of a block of text.
     """
     made, room, parts = {each.what for each in changes if each.action == "created"}, ROOM, []
     for manifest in manifests:
         lines = manifest.text.count("\n")
-        opened = lines <= room and not made.isdisjoint(manifest.objects)
+        opened = lines <= room and not (manifest.objects and made.isdisjoint(manifest.objects))
         room -= lines if opened else 0
         parts.append(
             FOLDED.format(
@@ -69,9 +69,11 @@ def yaml(text: str, pre: str) -> str:
     return f'<pre style="{variables}; {pre}">{coloured}</pre>'
 
 
-def difference(diff: str, pre: str) -> str:
-    """A unified diff, as HTML: each line that went or came behind its sign, on a ground of its colour."""
-    return f'<pre style="{pre}">{"".join(map(_line, diff.splitlines()))}</pre>'
+def difference(summary: str, diff: str, pre: str) -> str:
+    """A unified diff, as HTML: each line that went or came behind its sign, on a ground of its colour; a long one folds out."""
+    lines = diff.splitlines()
+    content = f'<pre style="{pre}">{"".join(map(_line, lines))}</pre>'
+    return FOLDED.format(opened="", summary=summary, content=content) if len(lines) > ROOM else f"<div>{summary}</div>{content}"
 
 
 def told(of: Told | None, pre: str) -> str:

@@ -41,8 +41,8 @@ def register() -> None:
 
 
 def output(result: Output) -> str:
-    """A command line and what it printed, as HTML."""
-    return _block(result.command, result.shown)
+    """A command line, the manifests that it was given and what it printed, as HTML."""
+    return _block(result.command, result.shown, before=manifests.shown(result.manifests, [], PRE))
 
 
 def outcome(result: Outcome) -> str:
@@ -86,14 +86,14 @@ def block(content: str) -> str:
     return f'<div style="{BLOCK}">{content}</div>'
 
 
-def _block(command: str, text: str, more: str = "") -> str:
+def _block(command: str, text: str, more: str = "", before: str = "") -> str:
     body = f'<pre style="{PRE}">{escape(text.rstrip())}</pre>' if text.strip() else ""
-    return block(f'<pre style="{PRE}; opacity: .75">$ {escape(command)}</pre>{body}{more}')
+    return block(f'<pre style="{PRE}; opacity: .75">$ {escape(command)}</pre>{before}{body}{more}')
 
 
 def _change(change) -> str:
     line = f"<code>{SIGNS.get(change.action, ' ')}</code> {escape(change.what)} {escape(change.action)}"
-    return f"<div>{line}</div>" + (manifests.difference(change.diff, PRE) if change.diff else "")
+    return manifests.difference(line, change.diff, PRE) if change.diff else f"<div>{line}</div>"
 
 
 def _plain(result, printer, cycle) -> None:

@@ -67,6 +67,16 @@ def test_a_manifest_is_shown_as_text_in_colours_of_the_page():
     assert re.sub(r"<[^>]*>", "", manifests.yaml("a: 1 # <one>\nb: |\n  'x'\n", "")) == "a: 1 # &lt;one&gt;\nb: |\n  'x'"
 
 
+def test_a_command_shows_the_manifests_that_it_was_given():
+    html = render.output(Output("kubectl apply -f a.yaml", "x created\n", manifests=[Manifest("a.yaml", "kind: X\n", [])]))
+    assert html.index("kubectl apply") < html.index("<details") < html.index(">kind<") < html.index("x created") and " open>" in html
+
+
+def test_a_long_difference_folds_out():
+    html = render.outcome(Outcome("kubectl", [Change("Pod a", "configured", "--- before\n+++ after\n" + "+x\n" * 40)]))
+    assert html.count("<details") == 1 and "Pod a configured</summary>" in html and "before" not in html
+
+
 def test_a_verdict_is_a_box_and_a_line():
     verdict = Verdict("04.4", "Equal <thirds>", "3 requests.", "χ² = 1")
     assert str(verdict) == "✔ 04.4 Equal <thirds>: 3 requests.\n  χ² = 1"
