@@ -4,6 +4,7 @@ Each rule is a function that returns what it found wrong, as sentences. It is he
 bad input that it has to find.
 """
 
+import html
 import re
 from pathlib import Path
 
@@ -60,6 +61,22 @@ def unused_manifests(root: Path) -> list[str]:
     return unused
 
 
+def shown(notebook: Path) -> str:
+    """Return the text of everything that a notebook's page shows as HTML."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    pages = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.get("outputs", [])]
+    return html.unescape(re.sub(r"<[^>]*>", "", "\n".join(pages)))
+
+
+def unread_manifests(root: Path) -> list[str]:
+    """Find manifests that nobody can read on their chapter's page."""
+    pages = {path.stem: shown(path) for path in (root / "notebooks").glob("*.ipynb")}
+    written = {path: path.read_text().strip() for path in sorted((root / "manifests").glob("[0-9][0-9]_*/*.yaml"))}
+    return [
+        f"{path.parent.name} does not show {path.name}" for path, text in written.items() if text not in pages.get(path.parent.name, "")
+    ]
+
+
 def overreaching_notebooks(root: Path) -> list[str]:
     """Find notebooks that hold YAML of their own, or take from the library more or less than their chapter's vocabulary."""
     wrong = []
@@ -88,7 +105,7 @@ def misnamed_records(root: Path) -> list[str]:
     return wrong
 
 
-RULES = (misaligned, unused_manifests, overreaching_notebooks, misnamed_records)
+RULES = (misaligned, unused_manifests, unread_manifests, overreaching_notebooks, misnamed_records)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -168,6 +185,16 @@ def test_a_manifest_that_is_not_applied_is_found(course):
         "01_one does not apply manifests/01_one/02-b.yaml",
         "nobody applies manifests/shared/other.yaml",
     ]
+
+
+def test_a_manifest_that_nobody_can_read_is_found(course):
+    (course / "manifests/01_one/01-a.yaml").write_text("kind: <A>\n")
+    path = course / "notebooks/01_one.ipynb"
+    assert unread_manifests(course) == ["01_one does not show 01-a.yaml"]
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].outputs = [nbformat.v4.new_output("display_data", {"text/html": "<pre><b>kind</b>: &lt;A&gt;</pre>"})]
+    nbformat.write(notebook, path)
+    assert unread_manifests(course) == []
 
 
 @pytest.mark.parametrize("cell", ['lab.apply("01_one/01-a")', 'for step in ("01-a",): lab.apply(f"01_one/{step}.yaml")'])
