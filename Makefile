@@ -94,10 +94,13 @@ test-chapters: env test-tools ## every chapter, one after the other, on the lab 
 test-site: env test-tools site ## the site of the committed notebooks, in a real browser
 	@$(PYTEST) -q -n 2 --dist loadfile tests/site
 
+look: env test-tools site ## pictures of every page, light and dark, wide and narrow, under build/look
+	@$(BIN)/python -m tests.look
+
 soak: env test-tools ## long proofs: kills of `up`, of components, and more; PART=kills for one
 	@$(SUDO) $(PYTEST) -q tests/soak$(if $(PART),/test_$(PART).py)
 
 bench: env ## the figures that the closing notes quote: PART=lab, kinds, metrics, waits, or all of them
 	@for part in $(or $(PART),lab kinds metrics waits); do $(SUDO) $(BIN)/python -m tests.bench.$$part; done
 
-.PHONY: help env test-tools course up lab site record down check test test-lab test-chapters test-site soak bench
+.PHONY: help env test-tools course up lab site record down check test test-lab test-chapters test-site look soak bench
