@@ -19,12 +19,14 @@ import yaml
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.paths import ROOT
+from lab_helpers.course import landing
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.progress.estimates import about
 
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SHORT = 60  # seconds: parts of the lab that take less have no row of their own
+SLIDERS = "12_traffic_shifting"  # whose recording is on the first page
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -96,6 +98,8 @@ def stage(notebooks: Path, source: Path, runs: Path | None = None, images: str |
             (source / "book" / "_static" / "plotly.min.js").write_text(plotly.offline.get_plotlyjs(), encoding="utf-8")
     (source / "book" / "_runs.md").write_text(runs_table(runs), encoding="utf-8")
     (source / "book" / "_seconds.md").write_text(seconds_table(), encoding="utf-8")
+    (source / "book" / "_gallery.md").write_text(landing.gallery(source / "notebooks", chapters()), encoding="utf-8")
+    (source / "book" / "_replay.md").write_text(landing.replay(source / "notebooks" / f"{SLIDERS}.ipynb"), encoding="utf-8")
     absent = "This copy of the site was built where the lab's images were not, so their list is not shown here."
     (source / "book" / "_images.md").write_text(images or absent, encoding="utf-8")
 
