@@ -14,8 +14,8 @@ REPLAY = "meshlab-shifting"  # the class of the recording of chapter 12's slider
 
 
 def replay(notebook: Path) -> str:
-    """The recording of the sliders of chapter 12, as Markdown; empty where the notebook holds none."""
-    found = [shown for shown in _shown(notebook) if REPLAY in shown and "<script" in shown]
+    """The recording of the sliders of chapter 12, as Markdown; empty where there is no such notebook, or it holds none."""
+    found = [shown for shown in (_shown(notebook) if notebook.is_file() else []) if REPLAY in shown and "<script" in shown]
     return _raw(re.sub(r"<p class='note'>.*?</p>", "", found[-1])) if found else ""
 
 

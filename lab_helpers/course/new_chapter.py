@@ -20,7 +20,10 @@ TEMPLATES = files("lab_helpers.course") / "template"
 STEM = re.compile(r"\d\d_[a-z][a-z0-9_]*")
 # The notebook, cell by cell: its kind (or its tags, for code) and its source.
 CELLS = (
-    ("markdown", "# $title\n\nWhat this is about.\n\n**When you are through, you can**\n\n- …\n\nAbout 25 minutes to read and try."),
+    (
+        "markdown",
+        "# $shown · $title\n\nWhat this is about.\n\n**When you are through, you can**\n\n- …\n\nAbout 25 minutes to read and try.",
+    ),
     (
         "parameters",
         'namespace = "default"  # learners who share a cluster take one each\n'
@@ -62,7 +65,7 @@ def make(stem: str, root: Path = ROOT) -> list[Path]:
     taken = sorted(path.stem for path in (root / "notebooks").glob(f"{stem[:2]}_*.ipynb"))
     if taken:
         raise LabError(f"There is a chapter {stem[:2]} already: {taken[0]}.", "Take another number.")
-    names = {"stem": stem, "number": stem[:2], "title": stem[3:].replace("_", " ").capitalize()}
+    names = {"stem": stem, "number": stem[:2], "shown": str(int(stem[:2])), "title": stem[3:].replace("_", " ").capitalize()}
     folder = root / "lab_helpers" / "chapters" / f"c{stem}"
     made = {
         root / "notebooks" / f"{stem}.ipynb": nbformat.writes(_notebook(names)) + "\n",

@@ -86,13 +86,17 @@ def named_hosts(files: Iterable[tuple[str, str]], known: Iterable[str]) -> list[
 def local_paths(files: Iterable[tuple[str, str]], root: Path, home: Path) -> list[str]:
     """Find paths that exist on this machine only: `root`, what is in `home`, and, in outputs, temporary files."""
     anywhere = rf"(?<![\w.}}/-])(?:{re.escape(str(root))}(?![\w-])|{re.escape(str(home).rstrip('/') or '-')}/[\w.])"
-    outputs = r"(?<![\w./-])/(?:tmp|var/tmp)/"
+    outputs = r"(?<![\w./-])/(?:tmp|var/tmp)/[\w./-]*"
+    files = list(files)
+    of_pods = {path for name, text in files if name.startswith("manifests/") for path in re.findall(outputs, text)}  # shown with them
     found = []
     for name, text in files:
         found += [f"{name} names the local path {match[0]}" for match in re.finditer(anywhere, text)]
         if name.endswith(".ipynb"):
             printed = json.dumps([cell.get("outputs", []) for cell in json.loads(text)["cells"]])
-            found += [f"an output of {name} names the local path {match[0]}" for match in re.finditer(outputs, printed)]
+            found += [
+                f"an output of {name} names the local path {match[0]}" for match in re.finditer(outputs, printed) if match[0] not in of_pods
+            ]
     return found
 
 
@@ -151,7 +155,8 @@ def test_a_temporary_path_in_an_output_is_found():
     output = nbformat.v4.new_output("stream", text="wrote /tmp/x/y\n")
     cell = nbformat.v4.new_code_cell("kubectl cp pod:/tmp/a .", outputs=[output])
     text = nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))
-    assert local_paths([("a.ipynb", text)], ROOT, Path.home()) == ["an output of a.ipynb names the local path /tmp/"]
+    assert local_paths([("a.ipynb", text)], ROOT, Path.home()) == ["an output of a.ipynb names the local path /tmp/x/y"]
+    assert local_paths([("a.ipynb", text), ("manifests/a.yaml", "mountPath: /tmp/x/y")], ROOT, Path.home()) == []
 
 
 @pytest.mark.parametrize(
