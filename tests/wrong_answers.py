@@ -12,6 +12,7 @@ import inspect
 import re
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -86,11 +87,12 @@ _waits: list[float] = []
 
 
 def count_waits() -> None:
-    """Count from now on how long this process waits for something, between its looks."""
+    """Count from now on how long the notebook's own thread waits for something, between its looks."""
     sleep = time.sleep
 
     def counted(seconds: float) -> None:
-        _waits.append(seconds)
+        if threading.current_thread() is threading.main_thread():
+            _waits.append(seconds)
         sleep(seconds)
 
     time.sleep = counted
