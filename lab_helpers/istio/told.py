@@ -16,6 +16,7 @@ from lab_helpers.kube import channels, pods
 from lab_helpers.kube.apply import Told
 from lab_helpers.kube.kinds import POD
 
+KEPT = 8  # proxies whose configuration is remembered: pods come and go
 INGRESS = {"istio": "ingressgateway"}
 # xDS type → what istioctl proxy-config calls it, and where it stands in Envoy's dump.
 TYPES = {
@@ -68,6 +69,8 @@ def before(lab, documents: list[dict]) -> Watched | None:
         return None
     key = lab.context, pod["metadata"]["namespace"], pod["metadata"]["name"]
     watched = Watched(pod, _memories.setdefault(key, _Memory()))
+    while len(_memories) > KEPT:
+        _memories.pop(next(each for each in _memories if each != key))
     try:
         _refresh(lab, watched)
     except LabError:  # it says so when it is asked for something that a learner wants
@@ -153,7 +156,7 @@ def _difference(old: Known, new: Known, kind: str) -> list[str]:
 
 def _routes(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
     for config in configs:
-        table = config["route_config"]
+        table = config.get("route_config") or {}
         for host in table.get("virtual_hosts") or []:
             for number, route in enumerate(host.get("routes") or [], 1):
                 match = ", ".join(f"{_plain(path)} {value}" for path, value in _fields(route["match"]))
@@ -164,7 +167,8 @@ def _routes(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _clusters(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
     for config in configs:
-        yield config["cluster"]["name"], dict(_fields(config["cluster"]))
+        if cluster := config.get("cluster"):
+            yield cluster["name"], dict(_fields(cluster))
 
 
 def _listeners(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -180,9 +184,9 @@ def _listeners(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _endpoints(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
     for config in configs:
-        table = config["endpoint_config"]
-        count = sum(len(each.get("lb_endpoints") or []) for each in table.get("endpoints") or [])
-        yield table["cluster_name"], {"endpoints": str(count)}
+        if table := config.get("endpoint_config"):
+            count = sum(len(each.get("lb_endpoints") or []) for each in table.get("endpoints") or [])
+            yield table["cluster_name"], {"endpoints": str(count)}
 
 
 _READ = {"Listener": _listeners, "RouteConfiguration": _routes, "Cluster": _clusters, "ClusterLoadAssignment": _endpoints}

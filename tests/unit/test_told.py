@@ -134,6 +134,18 @@ def test_what_only_has_another_version_is_nothing(lab):
     assert change(lab) is None and lab.asked == []
 
 
+@pytest.mark.parametrize("resource", ["dynamic_listeners", "dynamic_route_configs", "dynamic_active_clusters", "dynamic_endpoint_configs"])
+def test_what_a_proxy_has_only_refused_is_nothing(lab, resource):
+    assert change(lab, **{resource: [{"error_state": {"details": "no"}}]}) is None
+
+
+def test_few_proxies_are_remembered(lab):
+    for number in range(12):
+        lab.pods = (pod(f"client{number}", "client"),)
+        told.before(lab, [{"kind": "VirtualService"}])
+    assert len(told._memories) == told.KEPT
+
+
 def test_what_others_have_changed_meanwhile_is_not_ones_own(lab):
     change(lab)
     lab.dumps["dynamic_route_configs"], lab.nonces["RouteConfiguration"] = routes({"cluster": "a"}), "other"
