@@ -25,9 +25,7 @@ MOST = 16_000  # pixels of height: more than that Chromium does not draw
 def main() -> None:
     """Take every picture, and say where they are."""
     shutil.rmtree(LOOK, ignore_errors=True)
-    pages = [
-        path.relative_to(SITE) for path in (SITE / "index.html", *sorted(SITE.glob("book/*.html")), *sorted(SITE.glob("notebooks/*.html")))
-    ]
+    pages = [path.relative_to(SITE) for path in sorted([*SITE.glob("book/*.html"), *SITE.glob("notebooks/*.html")])]
     with _browser() as (browser, address):
         for theme, width in KINDS:
             folder = LOOK / f"{theme}-{width}"

@@ -25,12 +25,7 @@ TYPES = {
     "Cluster": ("clusters", "dynamic_active_clusters"),
     "ClusterLoadAssignment": ("endpoints", "dynamic_endpoint_configs&include_eds"),
 }
-OF_THE_SERVER = (
-    "AuthorizationPolicy",
-    "PeerAuthentication",
-    "RequestAuthentication",
-    "WorkloadEntry",
-)  # what the called one's proxy is told
+OF_THE_SERVER = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication")  # what the called one's proxy decides
 NOISE = {
     "@type", "access_log", "alt_stat_name", "decorator", "filter_metadata", "include_request_attempt_count", "max_grpc_timeout",
     "metadata", "route_config_name", "stat_prefix", "traffic_direction", "transport_socket", "transport_socket_matches", "version_info",
@@ -98,12 +93,11 @@ def since(lab, watched: Watched | None) -> Told | None:
 
 def _concerned(lab, documents: list[dict]) -> dict | None:
     """Whose proxy is told: the gateway's for what names it, the called one's for what it decides, else the caller's."""
-    kinds = {each["kind"] for each in documents}
-    if "Gateway" in kinds or any(set((each.get("spec") or {}).get("gateways") or ["mesh"]) - {"mesh"} for each in documents):
+    if any(each["kind"] == "Gateway" or set((each.get("spec") or {}).get("gateways") or ["mesh"]) - {"mesh"} for each in documents):
         return next(iter(_ready(lab, "*", INGRESS)), None)
     here = sorted(_ready(lab, lab.namespace, None), key=lambda pod: (_workload(pod)[:6] != "client", _workload(pod)))
-    if kinds & {*OF_THE_SERVER}:
-        selectors = [((each.get("spec") or {}).get("selector") or {}).get("matchLabels") or {} for each in documents]
+    if policies := [each for each in documents if each["kind"] in OF_THE_SERVER]:
+        selectors = [((each.get("spec") or {}).get("selector") or {}).get("matchLabels") or {} for each in policies]
         here = [pod for pod in here if any(selector.items() <= pods.labels(pod).items() for selector in selectors)]
     return next(iter(here), None)
 
@@ -201,7 +195,7 @@ def _fields(value, path: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for number, each in enumerate(value):
             name = each.get("name") if isinstance(each, dict) else None
-            yield from _fields(each, f"{path}[{str(name or number)}]")
+            yield from _fields(each, f"{path}[{name or number}]")
     else:
         yield path, str(value)
 

@@ -167,6 +167,11 @@ def test_whose_proxy_is_told(lab, document, proxy):
     assert told._workload(told.before(lab, [document]).pod) == proxy
 
 
+def test_what_comes_with_a_policy_does_not_say_whose_it_is(lab):
+    policy = {"kind": "AuthorizationPolicy", "spec": {"selector": {"matchLabels": {"app": "details"}}}}
+    assert told._workload(told.before(lab, [{"kind": "VirtualService"}, policy]).pod) == "details"
+
+
 def test_where_there_is_no_proxy_nobody_is_told(lab):
     lab.pods = ()
     assert told.before(lab, [{"kind": "VirtualService"}]) is None and told.since(lab, None) is None
