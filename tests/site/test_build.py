@@ -1,6 +1,7 @@
 """What `lab_helpers.site` makes of good and of bad input; no built site and no browser is needed."""
 
 import json
+import re
 
 import nbformat
 import plotly.graph_objects as go
@@ -81,7 +82,8 @@ def test_what_papermill_notes_of_the_machine_is_dropped(book, tmp_path):
 
 def test_what_takes_how_long_is_a_table():
     table = site.seconds_table()
-    assert "| to build `kubernetes`, once | 11 min |" in table
+    # Which figures stand there is versions.toml's affair, and changes with each measurement.
+    assert re.search(r"\| to build `kubernetes`, once \| [1-9]\d* min \|", table)
     assert "`pause`" not in table and "smaller parts, once" in table
 
 
