@@ -17,7 +17,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
 from lab_helpers.core.errors import CheckError, LabError
-from lab_helpers.show.inputs import given, taken
+from lab_helpers.show import progress
+from lab_helpers.show.inputs import declared, given, taken
 
 __all__ = ["check", "given", "numbers", "register", "wrong"]
 
@@ -102,16 +103,22 @@ def check(number: str, *state, **answers) -> None:
         arguments = inspect.signature(found.judge).bind(*state, **answers).arguments
     except TypeError as error:
         raise LabError(f"Check {number} was not given what it looks at: {error}.", f"It judges: {found.title}.") from None
+    for name, value in arguments.items():
+        if value is ...:
+            wanted = declared(found.judge)[name].name
+            raise LabError(f"Check {number} waits for your {name}.", f"Put {wanted} in place of the dots, and run both cells.")
     arguments = taken(found.judge, arguments, number, found.title)
     try:
         judged = found.judge(**arguments)
     except CheckError as error:
+        progress.keep("checks", number, passed=progress.read()["checks"].get(number, {}).get("passed", False))
         failed = CheckError(f"✘ {number} {found.title}: {error.what}", error.do)
         if InteractiveShell.initialized():
             display(Verdict(number, found.title, error.what, error.do, passed=False))
             failed.shown = True
         raise failed from None
     sentence, more = judged if isinstance(judged, tuple) else (judged, "")
+    progress.keep("checks", number, passed=True)
     display(Verdict(number, found.title, sentence, more))
 
 

@@ -1,0 +1,47 @@
+"""How far a learner has come: all chapters' checks and predictions, from what the desk keeps."""
+
+from __future__ import annotations
+
+import re
+
+import nbformat
+import pandas as pd
+
+from lab_helpers.core.paths import ROOT
+from lab_helpers.lab import chapters
+from lab_helpers.show import checks
+from lab_helpers.show import progress as kept
+
+
+def progress() -> pd.DataFrame:
+    """Say what has been done in this desk.
+
+    Returns
+    -------
+    DataFrame
+        One row a chapter, in order, by its stem: ``checks`` and ``passed``, ``predictions``, ``answered`` and ``right``, all counts.
+    """
+    known = kept.read()
+    return pd.DataFrame({stem: _counts(stem, known) for stem in chapters.stems()}).T.rename_axis("chapter")
+
+
+def _counts(stem: str, known: dict) -> dict[str, int]:
+    chapters.load(stem)
+    numbers, asked = checks.numbers(stem[:2]), _asked(stem)
+    answers = [known["predictions"].get(name, {}) for name in asked]
+    return {
+        "checks": len(numbers),
+        "passed": sum(known["checks"].get(number, {}).get("passed", False) for number in numbers),
+        "predictions": len(asked),
+        "answered": sum("answer" in each for each in answers),
+        "right": sum("answer" in each and each.get("right", False) for each in answers),
+    }
+
+
+def _asked(stem: str) -> list[str]:
+    """Names of a chapter's predictions: they stand in its notebook, and nowhere else."""
+    path = ROOT / "notebooks" / f"{stem}.ipynb"
+    if not path.is_file():
+        return []
+    sources = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return sorted(set(re.findall(r'predict\("(\d\d\.[a-z])"', "\n".join(sources))))
