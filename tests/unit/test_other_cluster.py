@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from lab_helpers.cli import main
@@ -13,7 +14,8 @@ from lab_helpers.kube import mark
 from lab_helpers.kube.kubeconfig import Context
 from lab_helpers.lab import connection
 from lab_helpers.lab.lab import Lab
-from lab_helpers.node.install import other_cluster
+from lab_helpers.node.build.versions import VERSIONS
+from lab_helpers.node.install import addon_manifests, other_cluster
 
 CONTEXT = Context("kind", {"server": "https://192.0.2.5:6443"}, {}, "")
 
@@ -58,9 +60,13 @@ def cluster(monkeypatch):
 
 
 def test_a_cluster_too_old_for_this_istio(cluster):
-    assert other_cluster.supported("v1.36.3") and other_cluster.supported("1.31.0-gke.7") and not other_cluster.supported("v1.30.9")
+    minimum = VERSIONS["istio"]["minimum_kubernetes"]
+    before = f"1.{int(minimum.split('.')[1]) - 1}"
+    assert (
+        other_cluster.supported("v1.36.3") and other_cluster.supported(f"{minimum}.0-gke.7") and not other_cluster.supported(f"v{before}.9")
+    )
     cluster(version="v1.29.1")
-    with pytest.raises(ClusterError, match="runs Kubernetes v1.29.1; Istio .* needs 1.31 or later"):
+    with pytest.raises(ClusterError, match=f"runs Kubernetes v1.29.1; Istio .* needs {minimum} or later"):
         other_cluster.look("kind")
 
 
@@ -89,6 +95,8 @@ def test_the_plan_names_the_cluster_and_all_that_will_be_changed(cluster):
         "context kind at https://192.0.2.5:6443",
         "demo profile",
         "istio-system, with mine.yaml on top",
+        "every request of the mesh is traced",
+        "Prometheus, Zipkin and Jaeger are installed",
         "Bookinfo",
         "kube-public",
     ):
@@ -119,6 +127,7 @@ def installed(monkeypatch):
     asked = []
     monkeypatch.setattr(other_cluster, "_bring_tools", lambda report: None)
     monkeypatch.setattr(other_cluster.mesh, "install_istio", lambda report, lab, seconds: asked.append(mark.overlays(lab.client)))
+    monkeypatch.setattr(other_cluster, "watch", lambda report, lab: None)
     monkeypatch.setattr(other_cluster.mesh, "deploy_bookinfo", lambda lab: None)
     monkeypatch.setattr(other_cluster.mesh, "wait_page", lambda lab: "a page")
     return asked
@@ -136,8 +145,89 @@ def test_overlays_are_kept_with_the_mark_in_their_order_until_others_are_given(c
         file.write_text(f"number: {number}\n")
     for overlays in (files, [], files[1:]):
         assert other_cluster.up(Silent(), other_cluster.look("kind"), overlays) == "a page"
-    assert installed == [["number: 0\n", "number: 1\n"], ["number: 0\n", "number: 1\n"], ["number: 1\n"]]
-    assert set(made.mark["data"]) == {"about", "since", "overlay-01.yaml"}
+    ours = other_cluster.providers()
+    assert installed == [[ours, "number: 0\n", "number: 1\n"], [ours, "number: 0\n", "number: 1\n"], [ours, "number: 1\n"]]
+    assert set(made.mark["data"]) == {"about", "since", "overlay-01.yaml", "overlay-02.yaml"}
+
+
+def test_a_cluster_that_was_marked_before_gets_the_providers_below_its_own_overlays(cluster, installed):
+    made = cluster()
+    mark.set_mark(made, ["number: 0\n"])
+    other_cluster.up(Silent(), other_cluster.look("kind"))
+    assert installed == [[other_cluster.providers(), "number: 0\n"]]
+    marked = made.mark
+    other_cluster.up(Silent(), other_cluster.look("kind"))
+    assert made.mark is marked, "what does not change is not marked anew: the installation that was noted there would be lost"
+
+
+def test_the_providers_are_those_of_the_embedded_lab_and_nothing_else_of_it(cluster):
+    told = yaml.safe_load(other_cluster.providers())
+    assert told["kind"] == "IstioOperator" and list(told["spec"]) == ["meshConfig"]
+    assert [each["name"] for each in told["spec"]["meshConfig"]["extensionProviders"]] == ["zipkin", "jaeger"]
+
+
+@pytest.fixture
+def watched(cluster, monkeypatch):
+    """`watch` on a cluster whose mesh has some providers and which has some add-ons: what was put there, what installed."""
+
+    def watch(providers=("zipkin", "jaeger"), there=()) -> tuple[dict[str, dict], dict[str, list[dict]]]:
+        made, put, installed = cluster(), {}, {}
+        mesh = yaml.safe_dump({"extensionProviders": [{"name": each} for each in providers]})
+        monkeypatch.setattr(made, "get", lambda kind, name, namespace=None: {"data": {"mesh": mesh}})
+        monkeypatch.setattr(other_cluster.addons, "find", lambda client, name: {} if name in there else None)
+        monkeypatch.setattr(addon_manifests, "manifest", MANIFESTS.__getitem__)
+        monkeypatch.setattr(
+            addon_manifests, "put", lambda client, documents: put.update({each["metadata"]["name"]: each for each in documents})
+        )
+        monkeypatch.setattr(
+            addon_manifests, "install", lambda client, name, seconds, adapted: installed.update({name: [*map(adapted, MANIFESTS[name])]})
+        )
+        other_cluster.watch(Silent(), Lab(made))
+        return put, installed
+
+    return watch
+
+
+def document(kind, name, **more):
+    return {"kind": kind, "metadata": {"name": name}, **more}
+
+
+JOBS = {"scrape_configs": [{"job_name": "others", "scrape_interval": "5m"}, {"job_name": "kubernetes-pods", "relabel_configs": ["kept"]}]}
+MANIFESTS = {
+    "prometheus": [
+        document("ConfigMap", "prometheus", data={"prometheus.yml": yaml.safe_dump(JOBS)}),
+        document(
+            "Deployment", "prometheus", spec={"template": {"spec": {"containers": [{"name": "prometheus-server"}, {"name": "reloads"}]}}}
+        ),
+    ],
+    "jaeger": [document("Deployment", "jaeger", spec={})],
+    "zipkin": [document("Deployment", "zipkin", spec={})],
+    "grafana": [document("ConfigMap", "istio-grafana-dashboards"), document("Deployment", "grafana")],
+}
+
+
+def test_on_any_cluster_every_request_is_traced_and_counted_as_on_the_embedded_lab(watched):
+    put, installed = watched()
+    (tracing,) = put["mesh-default"]["spec"]["tracing"]
+    assert tracing == {"randomSamplingPercentage": 100, "providers": [{"name": "zipkin"}]}
+    assert set(put) == {"mesh-default", "jaeger-ui", "istio-grafana-dashboards"} and "nodePort" not in str(put["jaeger-ui"])
+    assert list(installed) == ["prometheus", "jaeger", "zipkin"], "Zipkin's Services have to come last"
+    config, deployment = installed["prometheus"]
+    others, pods = yaml.safe_load(config["data"]["prometheus.yml"])["scrape_configs"]
+    assert others["scrape_interval"] == "5m" and pods["scrape_interval"] == pods["scrape_timeout"] == "2s"
+    assert pods["relabel_configs"] == ["kept"]
+    assert [each["name"] for each in deployment["spec"]["template"]["spec"]["containers"]] == ["prometheus-server"]
+
+
+def test_an_addon_that_is_there_stays_as_it_is(watched):
+    put, installed = watched(there=("prometheus", "zipkin"))
+    assert list(installed) == ["jaeger"] and "mesh-default" in put
+
+
+def test_a_mesh_without_the_provider_that_chapters_trace_to_gets_a_sentence(watched):
+    with pytest.raises(ClusterError, match="no tracing provider zipkin, but mine") as caught:
+        watched(providers=["mine"])
+    assert "extensionProviders of an overlay" in caught.value.do
 
 
 def test_an_overlay_that_is_no_text_is_refused_before_anything_is_changed(cluster, installed, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -40,11 +41,18 @@ def configure(client: Client) -> None:
     put(client, [document for name in ("filters", "metrics", "traces") for document in _read(OVERLAY / f"{name}.yaml")])
 
 
+def observe(client: Client) -> None:
+    """What chapters look with on any cluster, beside the add-ons: every request traced, a Service to ask Jaeger, Istio's dashboards."""
+    # Jaeger's own Service is called "tracing", and so is Zipkin's, which takes its place.
+    asked = next(each for each in _read(OVERLAY / "addons.yaml") if each["metadata"]["name"] == "jaeger-ui")
+    ports = [{name: value for name, value in port.items() if name != "nodePort"} for port in asked["spec"]["ports"]]
+    asked["spec"] |= {"type": "ClusterIP", "ports": ports}
+    put(client, [*_read(OVERLAY / "traces.yaml"), asked, *_dashboards()])
+
+
 def start(client: Client) -> None:
     """Create or update the embedded lab's add-ons; `wait` waits for them."""
-    # Grafana itself cannot be had. The dashboards that its manifest brings can, and notebooks draw them.
-    dashboards = [each for each in manifest("grafana") if each["metadata"]["name"].endswith("-dashboards")]
-    documents = [*(_adapted(each) for name in OURS for each in manifest(name)), *dashboards, *_read(OVERLAY / "addons.yaml")]
+    documents = [*(_adapted(each) for name in OURS for each in manifest(name)), *_dashboards(), *_read(OVERLAY / "addons.yaml")]
     put(client, list({(each["kind"], each["metadata"]["name"]): each for each in documents}.values()))
 
 
@@ -53,8 +61,8 @@ def wait(client: Client) -> None:
     rollout.complete(client, OURS, NAMESPACE, error=ClusterError)
 
 
-def install(client: Client, name: str, seconds: float = 300) -> None:
-    """Install one of Istio's add-ons as it is published, and wait until it is available.
+def install(client: Client, name: str, seconds: float = 300, adapted: Callable[[dict], dict] = dict) -> None:
+    """Install one of Istio's add-ons, and wait until it is available.
 
     Parameters
     ----------
@@ -63,13 +71,15 @@ def install(client: Client, name: str, seconds: float = 300) -> None:
         One of `MANIFESTS`.
     seconds : float
         How long to wait: images may have to be pulled.
+    adapted : callable
+        Makes of each of its objects what is to be installed; without it, as they are published.
 
     Raises
     ------
     ClusterError
         When an image cannot be pulled, with the kubelet's reason; what this call created is deleted again.
     """
-    documents = manifest(name)
+    documents = [adapted(each) for each in manifest(name)]
     selector = next(each for each in documents if each["kind"] == "Deployment")["spec"]["selector"]["matchLabels"]
     done = put(client, documents)
 
@@ -101,6 +111,11 @@ def _refusal(pods: list[dict]) -> str:
         if waiting.get("reason") in REFUSED:
             return f"the image {container['image']} cannot be pulled ({waiting['reason']}: {waiting.get('message', '')[-300:]})"
     return ""
+
+
+def _dashboards() -> list[dict]:
+    """Those that Grafana's manifest brings: Grafana itself cannot be had everywhere, and notebooks draw them."""
+    return [each for each in manifest("grafana") if each["metadata"]["name"].endswith("-dashboards")]
 
 
 def _read(file: Path) -> list[dict]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
+from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError, ManifestError
 from lab_helpers.kube import kubeconfig, mark, objects
-from lab_helpers.kube.kinds import DEPLOYMENT
+from lab_helpers.kube.kinds import CONFIG_MAP, DEPLOYMENT
 from lab_helpers.lab import Lab, connect
 from lab_helpers.lab.connection import is_embedded
 from lab_helpers.node import lock
@@ -16,8 +19,10 @@ from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, KUBERNETES, li
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.install import addon_manifests, mesh
 from lab_helpers.node.progress import Report
+from lab_helpers.traffic import addons
 
 PULLED = 300.0  # seconds for Istio's images
+WATCHED = "2s"  # between two looks of Prometheus at a proxy, as on the embedded lab: a chapter waits for them again and again
 
 
 def look(context: str, overlays: Sequence[Path] = (), take_over: bool = False) -> Lab:
@@ -65,6 +70,8 @@ def plan(lab: Lab, overlays: Sequence[Path] = ()) -> str:
     instead = f", in place of the one that is there ({', '.join(found)})" if found else ""
     return f"""{lab.client.context.where} will be one for the course:
   - {istio} is installed in namespace istio-system{on_top}{instead};
+  - every request of the mesh is traced, by a Telemetry in istio-system; Prometheus, Zipkin and Jaeger are installed there,
+    each unless it is there already, and the ConfigMaps with Istio's dashboards;
   - namespace {lab.namespace} gets sidecars, and Bookinfo with its gateway;
   - the cluster is marked, by ConfigMap {mark.NAME} in {mark.NAMESPACE}. From then on chapters change and delete objects in
     {lab.namespace} and istio-system, a checkpoint removes all of Istio's configuration from its namespace, and chapter 03
@@ -72,7 +79,7 @@ def plan(lab: Lab, overlays: Sequence[Path] = ()) -> str:
 
 
 def up(report: Report, lab: Lab, overlays: Sequence[Path] = ()) -> str:
-    """Mark a cluster as one for the course, and install Istio (demo profile) and Bookinfo with sidecars there.
+    """Mark a cluster as one for the course, and install Istio (demo profile), what looks at it, and Bookinfo with sidecars there.
 
     Parameters
     ----------
@@ -96,14 +103,47 @@ def up(report: Report, lab: Lab, overlays: Sequence[Path] = ()) -> str:
     texts = [_text(overlay) for overlay in overlays]
     _bring_tools(report)
     with objects.sentences("meshlab up"):
-        if texts or not mark.marked(lab.client):
-            mark.set_mark(lab.client, texts)
+        texts = texts or [each for each in mark.overlays(lab.client) if each != providers()]
+        if mark.overlays(lab.client) != (wanted := [providers(), *texts]):
+            mark.set_mark(lab.client, wanted)
         lab = connect(lab.context, quiet=True, istio=False)  # with the overlays and the tools that go with the mark
         mesh.install_istio(report, lab, PULLED)
+        watch(report, lab)
         with report.step("Bookinfo with sidecars"):
             mesh.deploy_bookinfo(lab)
         with report.step("the first 200 through the gateway"):
             return mesh.wait_page(lab)
+
+
+def watch(report: Report, lab: Lab) -> None:
+    """Have every request traced and counted, as on the embedded lab: a Telemetry, Prometheus, Zipkin and Jaeger, Istio's dashboards.
+
+    An add-on that is there already stays as it is.
+
+    Raises
+    ------
+    ClusterError
+        The mesh has no provider `zipkin`, since somebody's overlay names others; or an add-on does not become available.
+    """
+    told = yaml.safe_load((lab.client.get(CONFIG_MAP, "istio", addons.NAMESPACE) or {}).get("data", {}).get("mesh", "")) or {}
+    if "zipkin" not in (known := [each["name"] for each in told.get("extensionProviders") or []]):
+        raise ClusterError(
+            f"The mesh has no tracing provider zipkin, but {', '.join(known) or 'none at all'}.",
+            "The extensionProviders of an overlay take the place of all others: add zipkin and jaeger to them.",
+        )
+    with report.step("every request traced, Istio's dashboards"):
+        addon_manifests.observe(lab.client)
+    for name in addon_manifests.OURS:
+        if addons.find(lab.client, name) is None:
+            with report.step(f"add-on {name}"):
+                addon_manifests.install(lab.client, name, PULLED, _watchful)
+
+
+def providers() -> str:
+    """The IstioOperator file with the tracing providers that chapters name: what the embedded lab tells its mesh, and no more."""
+    told = yaml.safe_load(paths.OVERLAY.read_text(encoding="utf-8"))
+    told["spec"] = {"meshConfig": told["spec"]["meshConfig"]}
+    return yaml.safe_dump(told, sort_keys=False)
 
 
 def add(report: Report, name: str, context: str) -> str:
@@ -138,6 +178,20 @@ def _istiods(lab: Lab) -> list[str]:
     """Every istiod of the cluster, of whatever revision, in words."""
     found = lab.client.list(DEPLOYMENT, "*", {"app": "istiod"})
     return [f"{each['metadata']['name']} in namespace {each['metadata']['namespace']}" for each in found]
+
+
+def _watchful(document: dict) -> dict:
+    """Prometheus as it is published, but it looks at proxies more often, and does without the container that reloads a changed file."""
+    match document["kind"], document["metadata"]["name"]:
+        case "ConfigMap", "prometheus":
+            config = yaml.safe_load(document["data"]["prometheus.yml"])
+            pods = next(job for job in config["scrape_configs"] if job["job_name"] == "kubernetes-pods")
+            pods |= {"scrape_interval": WATCHED, "scrape_timeout": WATCHED}
+            document["data"]["prometheus.yml"] = yaml.safe_dump(config)
+        case "Deployment", "prometheus":
+            pod = document["spec"]["template"]["spec"]
+            pod["containers"] = [each for each in pod["containers"] if each["name"] == "prometheus-server"]
+    return document
 
 
 def _text(overlay: Path) -> str:
