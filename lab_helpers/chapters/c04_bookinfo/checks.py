@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab_helpers.core.statistics import ALPHA, goodness_of_fit, required_n
+from lab_helpers.core.statistics import ALPHA, goodness_of_fit, in_turn, required_n
 from lab_helpers.istio import proxies
 from lab_helpers.istio.gateway import Page
 from lab_helpers.kube import pods
@@ -120,7 +120,7 @@ def equal_thirds(seen: Seen) -> tuple[str, str]:
 
 @register("04.5", "Round robin, really")
 def round_robin(lab) -> str:
-    """A DestinationRule asks for it, and the counts are too even to be chance."""
+    """A DestinationRule asks for it, and the order is too regular to be chance."""
     rules = lab.client.list(DESTINATION_RULE)
     if not rules:
         raise wrong("there is no DestinationRule in the namespace", "Apply one; kubectl explain destinationrule.spec helps.")
@@ -138,11 +138,11 @@ def round_robin(lab) -> str:
             "Look under trafficPolicy.loadBalancer.simple.",
         )
     seen = observe.observe(lab, "reviews", n=300)
-    fit = goodness_of_fit(count(seen), THIRDS)
-    if fit.p_even > ALPHA:
+    chance = in_turn(list(seen["version"]), len(THIRDS))
+    if chance > ALPHA or not goodness_of_fit(count(seen), THIRDS).passed:
         raise wrong(
-            f"chance alone is this even with probability {fit.p_even:.2g}",
+            f"the versions do not take turns: chance alone makes such an order with probability {chance:.2g}",
             "Has the rule reached the client's proxy? lab.apply waits for that.",
         )
     counts = ", ".join(f"{version} {number}" for version, number in sorted(count(seen).items()))
-    return f"{counts}. Dealt out in turn: chance alone is this even less than once in {1 / ALPHA:,.0f} times."
+    return f"{counts}. Dealt out in turn: chance alone makes such an order less than once in {1 / ALPHA:,.0f} times."
