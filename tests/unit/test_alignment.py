@@ -14,6 +14,9 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 STEM = re.compile(r"\d\d_[a-z0-9_]+")
+LEARNERS = {"exercise", "solution"}  # the tags of cells that are the learner's to write in
+LINK = re.compile(r"\[((?:[^][]|\[[^][]*\])*)\]\(([^)\s]+)\)")
+NUMBERS = r"\d+(?:(?:,? and |,? or |, | to |–|-)\d+)*"
 
 
 def stems(root: Path) -> dict[str, set[str]]:
@@ -78,16 +81,86 @@ def unread_manifests(root: Path) -> list[str]:
 
 
 def overreaching_notebooks(root: Path) -> list[str]:
-    """Find notebooks that hold YAML of their own, or take from the library more or less than their chapter's vocabulary."""
+    """Find notebooks that take from the library more or less than their chapter's vocabulary."""
     wrong = []
     for path in sorted((root / "notebooks").glob("*.ipynb")):
-        text = code(path)
-        if re.search(r"apiVersion\s*:", text):
-            wrong.append(f"{path.name} holds YAML of its own")
-        imports = re.findall(r"^(?:from|import) lab_helpers.*$", text, flags=re.MULTILINE)
+        imports = re.findall(r"^(?:from|import) lab_helpers.*$", code(path), flags=re.MULTILINE)
         own = f"from lab_helpers.chapters.c{path.stem} import *"
         if imports != [own]:
             wrong.append(f"{path.name} imports {imports or 'nothing'}, not just: {own}")
+    return wrong
+
+
+def yaml_out_of_place(root: Path) -> list[str]:
+    """Find cells that hold YAML and are not the learner's: what a chapter applies by itself is a file of ``manifests/``."""
+    wrong = []
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
+            holds = cell.cell_type == "code" and re.search(r"apiVersion\s*:|^%%writefile", cell.source, flags=re.MULTILINE)
+            if holds and not LEARNERS & set(cell.metadata.get("tags", [])):
+                wrong.append(f"{path.name}[{number}] holds YAML, and is tagged neither exercise nor solution")
+    return wrong
+
+
+def unresolved_predictions(root: Path) -> list[str]:
+    """Find questions of "Predict" that cannot be answered, and answers that are not compared with what was seen."""
+    wrong = []
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        asked = [name for cell in cells for name in re.findall(r"^predict\(\s*[\"']([^\"']+)", cell.source, flags=re.MULTILINE)]
+        resolved = re.findall(r"\bresolve\(\s*[\"']([^\"']+)", code(path))
+        wanted = [f"{path.stem[:2]}.{chr(ord('a') + order)}" for order in range(len(asked))]
+        if asked != wanted:
+            wrong.append(f"{path.name} predicts {', '.join(asked)}, not {', '.join(wanted)}")
+        wrong += [f"{path.name} never resolves {name}" for name in sorted(set(asked) - set(resolved))]
+        wrong += [f"{path.name} resolves {name}, which nobody predicts" for name in sorted(set(resolved) - set(asked))]
+        for number, (cell, after) in enumerate(zip(cells, [*cells[1:], None], strict=True)):
+            if cell.cell_type == "markdown" and "**Predict" in cell.source and "predict(" not in (after or {}).get("source", ""):
+                wrong.append(f"{path.name}[{number}] asks for a prediction, and the cell below is no predict()")
+    return wrong
+
+
+def prose(root: Path) -> dict[str, tuple[Path, str]]:
+    """Return the prose of notebooks and pages without its code, by the name of its place: the file, and the text."""
+    found = {}
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
+            if cell.cell_type == "markdown":
+                found[f"{path.name}[{number}]"] = path, cell.source
+    found |= {f"book/{path.name}": (path, path.read_text()) for path in sorted((root / "book").glob("*.md"))}
+    code = re.compile(r"^(`{3,}|~{3,}).*?^\1|`[^`\n]*`", flags=re.MULTILINE | re.DOTALL)
+    return {place: (path, code.sub("`…`", text)) for place, (path, text) in found.items()}
+
+
+def dead_links(root: Path) -> list[str]:
+    """Find links to files that are not there."""
+    return [
+        f"{place} links to {target}, which is not there"
+        for place, (path, text) in prose(root).items()
+        for _, target in LINK.findall(text)
+        if not re.match(r"\w+:|#", target) and not (path.parent / target.partition("#")[0]).exists()
+    ]
+
+
+def unlinked_chapters(root: Path) -> list[str]:
+    """Find mentions of a chapter that are no link to it: one that is there is linked, one that is not written yet says "(planned)"."""
+    written = {int(path.name[:2]): path.name for path in (root / "notebooks").glob("[0-9][0-9]_*.ipynb")}
+    wrong = []
+    for place, (_, text) in prose(root).items():
+        text = " ".join(text.split())
+        for words, target in LINK.findall(text):
+            name = Path(target.partition("#")[0]).name
+            for number in map(int, re.findall(r"\bchapters? (\d+)", words, flags=re.IGNORECASE)):
+                if not name.startswith(f"{number:02}_") or name != written.get(number):
+                    wrong.append(f"{place} calls {target} chapter {number}")
+        rest = LINK.sub("", text)
+        for numbers, planned in re.findall(rf"\bchapters? ({NUMBERS})( \(planned\))?", rest, flags=re.IGNORECASE):
+            for number in map(int, re.findall(r"\d+", numbers)):
+                if planned and number in written:
+                    wrong.append(f"{place} calls chapter {number} planned, and it is there")
+                elif not planned:
+                    want = f"a link to {written[number]}" if number in written else 'followed by "(planned)"'
+                    wrong.append(f"{place} names chapter {number}, and that is not {want}")
     return wrong
 
 
@@ -105,7 +178,17 @@ def misnamed_records(root: Path) -> list[str]:
     return wrong
 
 
-RULES = (misaligned, unused_manifests, unread_manifests, overreaching_notebooks, misnamed_records)
+RULES = (
+    misaligned,
+    unused_manifests,
+    unread_manifests,
+    overreaching_notebooks,
+    yaml_out_of_place,
+    unresolved_predictions,
+    dead_links,
+    unlinked_chapters,
+    misnamed_records,
+)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -145,8 +228,17 @@ def write(course, *cells, stem="01_one"):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), course / "notebooks" / f"{stem}.ipynb")
 
 
+def say(course, text, *then):
+    """Write the chapter anew, with `text` as its prose and code cells after it."""
+    write(course, 'lab.apply("01_one/01-a.yaml")')
+    path = course / "notebooks/01_one.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells += [nbformat.v4.new_markdown_cell(text), *map(nbformat.v4.new_code_cell, then)]
+    nbformat.write(notebook, path)
+
+
 def test_a_good_course_has_nothing_wrong(course):
-    assert misaligned(course) + unused_manifests(course) + overreaching_notebooks(course) + misnamed_records(course) == []
+    assert [found for rule in RULES for found in rule(course)] == []
 
 
 @pytest.mark.parametrize(
@@ -212,7 +304,6 @@ def test_a_name_that_only_looks_like_it_is_another(course, cell):
 @pytest.mark.parametrize(
     ("cell", "wrong"),
     [
-        ('text = """\napiVersion: v1\n"""', "holds YAML of its own"),
         ("from lab_helpers.node import lifecycle", "imports .*lab_helpers.node import lifecycle"),
         ("import lab_helpers.node", "imports .*import lab_helpers.node"),
         ("from lab_helpers.lab import connect", "imports .*lab_helpers.lab import connect"),
@@ -238,3 +329,58 @@ def test_a_record_and_checks_of_another_chapter_are_found(course):
     (folder / "__init__.py").write_text("")
     (folder / "checks.py").write_text("")
     assert misnamed_records(course) == ["c01_one has the record of nobody", "c01_one has checks of no chapter"]
+
+
+@pytest.mark.parametrize("cell", ['text = """\napiVersion: v1\n"""', "%%writefile my/a.yaml\nkind: A"])
+def test_yaml_belongs_to_the_learner(course, cell):
+    write(course, cell)
+    assert yaml_out_of_place(course) == ["01_one.ipynb[2] holds YAML, and is tagged neither exercise nor solution"]
+    path = course / "notebooks/01_one.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[2].metadata.tags = ["solution", "hide-cell"]
+    nbformat.write(notebook, path)
+    assert yaml_out_of_place(course) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "wrong"),
+    [
+        (['predict("01.a", ["no", "yes"])', 'resolve("01.a", "no")'], []),
+        (['predict("01.a", ["no", "yes"])'], ["never resolves 01.a"]),
+        (['predict("01.b", number="pages")', 'resolve("01.b", 3)'], ["predicts 01.b, not 01.a"]),
+        (['predict("01.a", ["no", "yes"])', 'resolve("01.a", "no")', 'resolve("01.b", 1)'], ["resolves 01.b, which nobody predicts"]),
+        ([], ["[3] asks for a prediction, and the cell below is no predict()"]),
+    ],
+)
+def test_a_prediction_is_made_and_resolved(course, cells, wrong):
+    say(course, "**Predict.** Will it?", *cells)
+    assert [found.removeprefix("01_one.ipynb").strip() for found in unresolved_predictions(course)] == wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("Read [chapter 1](01_one.ipynb#here) and chapter 2 (planned), and chapters 3–5 (planned).", []),
+        ("`chapter 1` is code, and this too:\n```\nchapter 1\n```\n[The *first* one, chapter 1](01_one.ipynb), is a link.", []),
+        ("Chapter 1 shows it.", ["names chapter 1, and that is not a link to 01_one.ipynb"]),
+        (
+            "As chapters 1 and\n2 do.",
+            ["names chapter 1, and that is not a link to 01_one.ipynb", 'names chapter 2, and that is not followed by "(planned)"'],
+        ),
+        ("See chapter 1 (planned).", ["calls chapter 1 planned, and it is there"]),
+        ("See [chapter 2](01_one.ipynb).", ["calls 01_one.ipynb chapter 2"]),
+        ("See [chapter 2](02_two.ipynb).", ["calls 02_two.ipynb chapter 2"]),
+    ],
+)
+def test_a_chapter_that_is_named_is_linked(course, text, wrong):
+    say(course, text)
+    assert [found.removeprefix("01_one.ipynb[3] ") for found in unlinked_chapters(course)] == wrong
+
+
+def test_a_page_is_held_to_the_same(course):
+    (course / "book").mkdir()
+    (course / "book/end.md").write_text("[chapter 1](../notebooks/01_one.ipynb), [the end](end.md#it), [gone](begin.md), chapter 1")
+    assert unlinked_chapters(course) == ["book/end.md names chapter 1, and that is not a link to 01_one.ipynb"]
+    assert dead_links(course) == ["book/end.md links to begin.md, which is not there"]
+    say(course, "[the words](../book/glossary.md), [here](#below), [elsewhere](https://istio.io)")
+    assert dead_links(course)[0] == "01_one.ipynb[3] links to ../book/glossary.md, which is not there"
