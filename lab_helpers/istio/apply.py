@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lab_helpers.core import text
-from lab_helpers.core.manifests import find, load, named, title
-from lab_helpers.istio import converge, gateway, proxies, told
+from lab_helpers.core.errors import ManifestError
+from lab_helpers.core.manifests import FOLDER, find, load, named, title
+from lab_helpers.istio import analysis, converge, gateway, proxies, told
 from lab_helpers.kube import channels, objects, rollout
-from lab_helpers.kube.apply import Manifest, Outcome, put, take
+from lab_helpers.kube.apply import Manifest, Outcome, put, refused, take
 from lab_helpers.kube.client import FIELD_MANAGER
 from lab_helpers.kube.kinds import Kind
 
@@ -34,9 +35,16 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
     """
     manifests = [named(each) for each in manifests]
     written, documents = _as_written(manifests), _labelled(load_for(lab, manifests))
-    watched = told.before(lab, [each for each in documents if _configures(each)])
-    done = write(lab, documents, _line(lab, "apply --server-side", manifests))
-    return replace(done, manifests=written, told=told.since(lab, watched))
+    configuration = [each for each in documents if _configures(each)]
+    watched = told.before(lab, configuration)
+    try:
+        done = write(lab, documents, _line(lab, "apply --server-side", manifests))
+    except ManifestError as error:
+        raise refused.explained(lab.client, error, {each.name: each.text for each in written}) from error
+    # It takes a second, and of the course's own manifests chapters tell themselves what is to be told.
+    own = configuration and not all(find(each).is_relative_to(FOLDER) for each in manifests)
+    changes = analysis.noted(lab, done.changes) if own else done.changes
+    return replace(done, changes=changes, manifests=written, told=told.since(lab, watched))
 
 
 @channels.kept()
@@ -52,11 +60,15 @@ def delete(lab, *manifests: str | os.PathLike) -> Outcome:
 def diff(lab, *manifests: str | os.PathLike) -> Outcome:
     """Say what `apply` would change, by a dry run on the API server; nothing is changed."""
     manifests = [named(each) for each in manifests]
-    done = put(lab.client, _labelled(load_for(lab, manifests)), dry_run=True)
+    written = _as_written(manifests)
+    try:
+        done = put(lab.client, _labelled(load_for(lab, manifests)), dry_run=True)
+    except ManifestError as error:
+        raise refused.explained(lab.client, error, {each.name: each.text for each in written}) from error
     also = [f"what kubectl apply has put into {change.what} and the file no longer has goes, too, and is not shown here"
             for change, new in done if objects.applied_by_kubectl(new)]  # fmt: skip
     command, changes = _line(lab, "diff --server-side", manifests), [change for change, _ in done]
-    return Outcome(command, changes, warnings=also, manifests=_as_written(manifests))
+    return Outcome(command, changes, warnings=also, manifests=written)
 
 
 def made_here(document: dict) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +28,8 @@ TIMEOUT = (5.0, 60.0)  # seconds to connect, and between two bytes
 PAGE = 500  # objects that a list asks for at a time, as kubectl does
 MERGE = "application/merge-patch+json"
 DISCOVERY = "application/json;v=v2;g=apidiscovery.k8s.io;as=APIGroupDiscoveryList"  # of all groups at once, since Kubernetes 1.30
+
+WARNING = re.compile(r'299 \S+ "((?:\\.|[^"\\])*)"')  # RFC 7234, 5.5; several may stand in one header
 
 Result = TypeVar("Result")
 
@@ -131,8 +135,13 @@ class Client:
         where = _place(resource, document["metadata"].get("namespace") or namespace or self.namespace)
         return self._ask(lambda api: api.create(resource, document, where, field_manager=FIELD_MANAGER, **_PLAIN))
 
-    def apply(self, document: dict, namespace: str | None = None, dry_run: bool = False) -> dict:
-        """Server-side apply an object as the course's field manager, and take over fields that others had set."""
+    def apply(
+        self, document: dict, namespace: str | None = None, dry_run: bool = False, warn: Callable[[str], object] = lambda warning: None
+    ) -> dict:
+        """Server-side apply an object as the course's field manager, and take over fields that others had set.
+
+        `warn` is called with each warning of the API server or of a webhook that has taken the object nevertheless.
+        """
         if not dry_run:
             self.require_mark()
         resource = self.resource(Kind.of(document))
@@ -143,7 +152,11 @@ class Client:
         def ask(api: DynamicClient) -> dict:
             # As kubectl writes it: what the library escapes (a sign beyond 16 bits, as two halves) the API server does not read as YAML.
             text = json.dumps(api.client.sanitize_for_serialization(document), ensure_ascii=False).encode()
-            return api.server_side_apply(resource, text, name, where, **how, **_PLAIN)
+            answer = api.server_side_apply(resource, text, name, where, serialize=False, **how)
+            for each in answer.headers.getlist("Warning"):
+                for warning in WARNING.findall(each):
+                    warn(warning.replace(r"\"", '"').replace(r"\\", "\\"))
+            return json.loads(answer.data)
 
         return self._ask(ask)
 
@@ -204,8 +217,18 @@ class Client:
             prefix = "apis" if kind.group else "api"
             return self._ask(lambda api: api.resources.get(prefix=prefix, api_version=kind.apiVersion, kind=kind.kind))
         except ResourceNotFoundError as error:
-            do = "Install Istio first, or correct apiVersion." if "istio.io" in kind.apiVersion else "Correct apiVersion and kind."
-            raise ManifestError(f"The cluster knows no {kind.kind} in {kind.apiVersion}.", do) from error
+            raise ManifestError(f"The cluster knows no {kind.kind} in {kind.apiVersion}.", self._instead(kind)) from error
+
+    def _instead(self, wrong: Kind) -> str:
+        """What somebody may have meant by a kind that is not there."""
+        known = [Kind(each.group_version, each.kind) for each in self._ask(lambda api: api.resources.search()) if hasattr(each, "kind")]
+        same = sorted({each.apiVersion for each in known if each.kind == wrong.kind})
+        if same:
+            return f"{wrong.kind} is in {' and in '.join(same)}: correct apiVersion."
+        if not any(each.group.endswith("istio.io") for each in known) and wrong.group.endswith("istio.io"):
+            return "Install Istio first."
+        close = difflib.get_close_matches(wrong.kind, {each.kind for each in known}, n=1, cutoff=0.6)
+        return f"Did you mean {close[0]}?" if close else "Correct apiVersion and kind: kubectl api-resources lists them."
 
     def kinds(self, wanted: Callable[[str], bool]) -> list[Kind]:
         """The kinds of namespaced objects of all API groups whose name is `wanted`, each in the first version that the cluster prefers."""

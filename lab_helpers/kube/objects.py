@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kubernetes.client.rest import ApiException
@@ -66,10 +66,10 @@ def read(client: Client, document: dict) -> dict | None:
     return client.get(Kind.of(document), document["metadata"]["name"], document["metadata"].get("namespace"))
 
 
-def write(client: Client, document: dict, dry_run: bool = False) -> dict:
+def write(client: Client, document: dict, dry_run: bool = False, warn: Callable[[str], object] = lambda warning: None) -> dict:
     """Server-side apply one object; see `Client.apply`."""
     with sentences(title(document)):
-        return client.apply(document, dry_run=dry_run)
+        return client.apply(document, dry_run=dry_run, warn=warn)
 
 
 def remove(client: Client, document: dict, orphan: bool = False) -> bool:

@@ -93,7 +93,8 @@ def _block(command: str, text: str, more: str = "", before: str = "") -> str:
 
 def _change(change) -> str:
     line = f"<code>{SIGNS.get(change.action, ' ')}</code> {escape(change.what)} {escape(change.action)}"
-    return manifests.difference(line, change.diff, PRE) if change.diff else f"<div>{line}</div>"
+    warnings = "".join(f"<div>⚠ {escape(each)}</div>" for each in change.warnings)
+    return (manifests.difference(line, change.diff, PRE) if change.diff else f"<div>{line}</div>") + warnings
 
 
 def _plain(result, printer, cycle) -> None:

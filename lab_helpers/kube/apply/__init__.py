@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
 
@@ -29,11 +29,14 @@ class Change:
         ``created``, ``configured``, ``unchanged``, ``deleted`` or ``absent``, kubectl's own words.
     diff : str
         Unified diff of its YAML, empty unless ``configured``.
+    warnings : tuple of str
+        What the API server, a webhook or ``istioctl analyze`` says against it, although it was taken.
     """
 
     what: str
     action: str
     diff: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,8 @@ class Outcome:
     told: Told | None = None
 
     def __str__(self) -> str:
-        lines = [f"{change.what} {change.action}" for change in self.changes]
+        told = [[f"{each.what} {each.action}", *(f"warning: {warning}" for warning in each.warnings)] for each in self.changes]
+        lines = [line for lines in told for line in lines]
         beware = [f"beware: {each}" for each in self.warnings]
         return "\n".join([f"$ {self.command}", *lines, *([self.effect] if self.effect else []), *beware])
 
@@ -127,8 +131,9 @@ def put(client: Client, documents: list[dict], dry_run: bool = False) -> list[tu
             old = objects.read(client, document)
             if old and not dry_run:
                 objects.hand_over(client, old)
-        new = objects.write(client, document, dry_run)
-        done.append((_change(old, new), new))
+        said: list[str] = []
+        new = objects.write(client, document, dry_run, said.append)
+        done.append((replace(_change(old, new), warnings=tuple(said)), new))
     return done
 
 
