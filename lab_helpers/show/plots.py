@@ -13,15 +13,15 @@ from collections.abc import Mapping
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.statistics import rate_interval
+from lab_helpers.show.graphs.drawn import Graph, box, line, words
+from lab_helpers.show.graphs.layout import LETTER, laid_out
 
 # Blue and orange are told apart by everyone, and show on white as well as on black.
 SEEN, WANTED = "#4d8fdb", "#e8833a"
 INK = "#010203"  # stands for currentColor, which matplotlib does not know
-UNIT = (1.95, 0.75)  # inches a column and a row of the call graph
 STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "meshlab", "font.family": "sans-serif", "font.size": 10, "text.color": INK,
     "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
@@ -80,6 +80,8 @@ def plot_shares(seen: pd.DataFrame | Mapping[str, int], expected: Mapping[str, f
     shares = [100 * counts.get(name, 0) / n for name in names]
     wanted = [100 * expected.get(name, 0) / total for name in names]
     limits = [rate_interval(counts.get(name, 0), n, confidence) for name in names]
+    missed = [name for name, want, (low, high) in zip(names, wanted, limits, strict=True) if not 100 * low <= want <= 100 * high]
+    note = _missed(missed, sum(1 for want in wanted if want), confidence)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.2, 0.55 + 0.5 * len(names)))
         axes = figure.subplots()
@@ -102,16 +104,24 @@ def plot_shares(seen: pd.DataFrame | Mapping[str, int], expected: Mapping[str, f
         axes.set(
             yticks=list(places),
             yticklabels=[f"{name}\n{counts.get(name, 0):,}" for name in names],
-            xlabel=f"% of {n:,} requests",
+            xlabel="\n".join([f"% of {n:,} requests", *([note] if note else [])]),
         )
         axes.set_xlim(0, max(100 * high for _, high in limits) * 1.05)
         axes.invert_yaxis()
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
     told = ", ".join(f"{name} {share:.1f} % (expected {want:.1f} %)" for name, share, want in zip(names, shares, wanted, strict=True))
-    return Picture(figure, f"Shares of {n:,} requests: {told}.")
+    return Picture(figure, f"Shares of {n:,} requests: {told}.{f' {note}.' if note else ''}")
 
 
-def plot_calls(calls: pd.DataFrame) -> Picture:
+def _missed(names: list[str], versions: int, confidence: float) -> str:
+    """What to think of an interval that misses its mark; empty where none does."""
+    if not names:
+        return ""
+    often = round(100 * (1 - confidence) * max(versions, 1))
+    return f"{' and '.join(names)}: the interval misses its mark, as by chance alone in up to {often} of 100 pictures"
+
+
+def plot_calls(calls: pd.DataFrame) -> Graph:
     """Draw who calls whom, callers on the left.
 
     Parameters
@@ -127,36 +137,12 @@ def plot_calls(calls: pd.DataFrame) -> Picture:
     edges = list(calls[["source", "destination", "requests"]].itertuples(index=False))
     if not edges:
         raise LabError("There is nothing to draw: no proxy has counted a call.", "Send some traffic first: lab.page().")
-    columns = layers(edges)
-    places = {name: (column, -row + (len(names) - 1) / 2) for column, names in enumerate(columns) for row, name in enumerate(names)}
-    tallest = max(len(names) for names in columns)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(UNIT[0] * len(columns), UNIT[1] * tallest))
-        axes = figure.subplots()
-        axes.set(xlim=(-0.45, len(columns) - 0.55), ylim=(-tallest / 2, tallest / 2))
-        axes.axis("off")
-        for name, (x, y) in places.items():
-            axes.add_patch(FancyBboxPatch((x - 0.33, y - 0.2), 0.66, 0.4, "round,pad=0.02", fc="none", ec=SEEN, lw=1.5))
-            axes.text(x, y, name, ha="center", va="center", fontsize=9)
-        for source, destination, requests in edges:
-            (x, y), (to_x, to_y) = places[source], places[destination]
-            start, end = (x + 0.35, y), (to_x - 0.35, to_y)
-            # The number stands at the end of the arrow where fewer of them meet.
-            crowded = (calls["source"] == source).sum() > (calls["destination"] == destination).sum()
-            part = 0.74 if crowded else 0.26
-            place = tuple(first + part * (last - first) for first, last in zip(start, end, strict=True))
-            axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1})
-            label = {"textcoords": "offset points", "ha": "center", "va": "center", "fontsize": 8, "color": WANTED}
-            axes.annotate(f"{requests:,}", place, _beside(end[0] - start[0], end[1] - start[1]), **label)
+    sizes = {name: (len(name) * LETTER + 18, 32) for each in edges for name in each[:2]}
+    plan = laid_out([each[:2] for each in edges], [len(f"{each.requests:,}") * LETTER + 12 for each in edges], sizes)
+    parts = [line(arrow, "currentColor") + words(arrow, f"{each.requests:,}") for each, arrow in zip(edges, plan.arrows, strict=True)]
+    parts += [box(place, SEEN, [name]) for name, place in plan.boxes.items()]
     told = ", ".join(f"{each.source} → {each.destination} ({each.requests:,})" for each in edges)
-    return Picture(figure, f"Calls: {told}.")
-
-
-def _beside(dx: float, dy: float) -> tuple[float, float]:
-    """Nine points to the upper side of an arrow that runs by `dx`, `dy` columns and rows."""
-    x, y = dx * UNIT[0], dy * UNIT[1]
-    length = (x * x + y * y) ** 0.5 or 1
-    return -9 * y / length, 9 * x / length
+    return Graph(plan.width, plan.height, parts, f"Calls: {told}.")
 
 
 def count(seen: pd.DataFrame | Mapping[str, int]) -> dict[str, int]:
@@ -164,16 +150,6 @@ def count(seen: pd.DataFrame | Mapping[str, int]) -> dict[str, int]:
     if isinstance(seen, pd.DataFrame):
         return {str(name): int(number) for name, number in seen["version"].value_counts().items()}
     return dict(seen)
-
-
-def layers(edges: list) -> list[list[str]]:
-    """Names by their distance from the way in, each as far right as its last caller allows."""
-    names = sorted({name for edge in edges for name in edge[:2]})
-    depth = dict.fromkeys(names, 0)
-    for _ in names:  # a path visits each name once at most; calls in a circle end here too
-        for source, destination, _requests in edges:
-            depth[destination] = max(depth[destination], min(depth[source] + 1, len(names) - 1))
-    return [[name for name in names if depth[name] == level] for level in sorted(set(depth.values()))]
 
 
 def _sized(found: re.Match) -> str:

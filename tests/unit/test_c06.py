@@ -21,7 +21,7 @@ EDGES = pd.DataFrame(
 
 def test_a_graph_shows_rate_failures_and_lock_and_escapes_names():
     html = plot_graph(EDGES)._repr_html_()
-    assert html.count('class="mesh-edge"') == 3 and html.count('class="mesh-node"') == 4
+    assert html.count('class="mesh-edge ') == 3 and html.count('class="mesh-node"') == 4
     assert "50% failed" in html and html.count("a2.5,2.5") == 1, "one edge is locked"
     assert "c<1>" not in html and "c&lt;1&gt;" in html and "<script" not in html
     assert "gw → a-v1 (10.0/s)" in repr(plot_graph(EDGES)) or "gw → a-v1 (10/s)" in repr(plot_graph(EDGES))
@@ -41,8 +41,9 @@ WITH_TCP = pd.DataFrame(
 def test_an_edge_of_tcp_is_told_apart_and_has_connections(recwarn):
     picture = plot_graph(WITH_TCP)
     html = picture._repr_html_()
-    assert html.count("stroke-dasharray") == 3 and "1.5 conn/s" in html and "10.0/s" in html.replace("10/s", "10.0/s")
-    assert "9 connections of TCP, 1.5 a second" in html and "0.5 conn/s · 100% failed" in html and "100.0% reached nobody" in html
+    assert picture.svg.count("stroke-dasharray") == 3 and "1.5 conn/s" in html and "10.0/s" in html.replace("10/s", "10.0/s")
+    assert "9 connections of TCP, 1.5 a second" in html and "0.5 conn/s" in html
+    assert "100% failed" in html and "100.0% reached nobody" in html
     assert "in: 10 requests and 1.5 connections a second, 0.0% failed" in html.replace("10.0 requests", "10 requests")
     assert "a-v1 → db-v1 (2.5 connections/s)" in repr(picture) and "gw → a-v1 (1.5 connections/s)" in repr(picture)
     assert "nan" not in html.lower() and not recwarn.list

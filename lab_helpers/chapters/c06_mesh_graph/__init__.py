@@ -1,10 +1,10 @@
 """Chapter 06, the mesh graph: the picture that Kiali draws, made of the same counts, and what it can and cannot say."""
 
 from lab_helpers.chapters.c06_mesh_graph import checks  # noqa: F401 (they register themselves)
-from lab_helpers.chapters.c06_mesh_graph.picture import plot_graph
 from lab_helpers.lab import Chapter, connect
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from lab_helpers.show.checks import check
+from lab_helpers.show.graphs.mesh import plot_graph
 
 CHAPTER = Chapter(
     "06_mesh_graph",
