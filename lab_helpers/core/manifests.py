@@ -1,4 +1,7 @@
-"""Manifests by the name a notebook uses for them: ``NN_slug/file.yaml`` below ``manifests/``, or a file of the learner's own."""
+"""Manifests by the name a notebook uses for them: ``NN_slug/file.yaml`` below ``manifests/``, or a file of the learner's own.
+
+A learner's desk has a copy of ``manifests/`` beside the notebooks, to be changed: what stands there comes before the course's own.
+"""
 
 from __future__ import annotations
 
@@ -36,15 +39,20 @@ def named(given: str | os.PathLike) -> str:
     raise ManifestError(f"{given!r} is not the name of a manifest.", "Write it in quotes: a CHAPTER/FILE.yaml, or the path of a file.")
 
 
-def find(name: str, root: Path = FOLDER) -> Path:
-    """Find the manifest that a notebook calls `name`.
+def folders() -> list[Path]:
+    """Where manifests are looked for, one folder a chapter in each: beside the notebook, if it lies in a desk, and the course's own."""
+    return [each for each in (Path.cwd() / FOLDER.name, FOLDER) if each.is_dir()]
+
+
+def find(name: str, root: Path | None = None) -> Path:
+    """Find the manifest that a notebook calls `name`: beside the notebook, in ``manifests/`` there, then among the course's own.
 
     Parameters
     ----------
     name : str
         ``NN_slug/file.yaml`` (the ending may be left out), or the path of any file that exists.
-    root : Path
-        The folder that holds one folder a chapter.
+    root : Path, optional
+        The only folder with one folder a chapter that counts, and before all other files: `FOLDER` for what a learner may not have changed.
 
     Raises
     ------
@@ -53,12 +61,16 @@ def find(name: str, root: Path = FOLDER) -> Path:
     """
     if "\n" in name:
         raise ManifestError("That is a manifest itself, not the name of one.", "Write it into a file, and give the path of that.")
+    own = Path(os.path.expanduser(name))
     try:
-        for path in (root / name, root / f"{name}.yaml", Path(os.path.expanduser(name))):
+        beside, chosen = [own, own.with_name(f"{own.name}.yaml")] if own.name else [], folders() if root is None else [root]
+        named = [path for folder in chosen for path in (folder / name, folder / f"{name}.yaml")]
+        for path in (beside + named) if root is None else (named + beside):
             if path.is_file():
                 return path
     except OSError as error:  # a folder that is shut, or a name of over 255 bytes
         raise ManifestError(f"{name} cannot be read: {error.strerror}.", f"See who may read it: namei -l {name}") from error
+    root = root or FOLDER
     chapter, _, file = name.partition("/")
     if not file:
         raise ManifestError(f"There is no manifest {name!r}.", "Name it as CHAPTER/FILE.yaml, or give the path of a file of your own.")
@@ -69,7 +81,19 @@ def find(name: str, root: Path = FOLDER) -> Path:
     raise ManifestError(f"Chapter {chapter} has no manifest {file!r}.", _nearest(file, files))
 
 
-def load(name: str, root: Path = FOLDER) -> list[dict]:
+def place(name: str) -> Path | None:
+    """Where a manifest stands below ``manifests/``, the course's or a desk's; None where it stands elsewhere."""
+    found = find(name).absolute()
+    return next((found.relative_to(folder) for folder in folders() if found.is_relative_to(folder)), None)
+
+
+def of_the_course(name: str) -> bool:
+    """Whether `name` means a manifest as the course has it, be it in a learner's copy."""
+    at = place(name)
+    return at is not None and (FOLDER / at).is_file() and (FOLDER / at).read_bytes() == find(name).read_bytes()
+
+
+def load(name: str, root: Path | None = None) -> list[dict]:
     """Read all objects of one manifest, in the order of the file, as kubectl reads them; what it loses in silence is refused.
 
     Lists, such as ``kubectl get -o yaml`` writes them, are taken apart, and what only the API server writes is left out.

@@ -46,9 +46,28 @@ CACHE = HOME / ".cache" / "meshlab"
 BIN = CACHE / "bin"  # kubectl and istioctl of the lab's versions
 KUBECONFIG = HOME / ".kube" / "meshlab"
 
+DESK = "MESHLAB_DESK"  # says where a learner's folder is; notebooks are told theirs by it
+
 # Short, because a Unix socket's path may not be longer than 107 bytes.
 STATE = Path("/var/lib/meshlab")
 LOGS = STATE / "log"
+
+
+def desk() -> Path:
+    """The learner's folder: what `DESK` says in the environment, or else one of the user's home; never a clone of the course.
+
+    Raises
+    ------
+    HostError
+        The one that was named is in the clone, where work would get among the course's own files.
+    """
+    if named := os.environ.get(DESK):
+        folder = Path(os.path.abspath(os.path.expanduser(named)))
+        if folder.resolve().is_relative_to(ROOT):
+            raise HostError(f"{folder} lies in the course's own folder.", f"Name another one in {DESK}, such as {HOME / 'meshlab'}.")
+        return folder
+    folder = HOME / "meshlab"
+    return folder.with_name("meshlab-desk") if (folder / "lab_helpers").exists() or folder.resolve().is_relative_to(ROOT) else folder
 
 
 def give_to_user(*paths: Path) -> None:

@@ -6,10 +6,11 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from lab_helpers.core import text
 from lab_helpers.core.errors import ManifestError
-from lab_helpers.core.manifests import FOLDER, find, load, named, title
+from lab_helpers.core.manifests import FOLDER, find, load, named, of_the_course, place, title
 from lab_helpers.istio import analysis, converge, gateway, proxies, told
 from lab_helpers.kube import channels, objects, rollout
 from lab_helpers.kube.apply import Manifest, Outcome, put, refused, take
@@ -42,7 +43,7 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
     except ManifestError as error:
         raise refused.explained(lab.client, error, {each.name: each.text for each in written}) from error
     # It takes a second, and of the course's own manifests chapters tell themselves what is to be told.
-    own = configuration and not all(find(each).is_relative_to(FOLDER) for each in manifests)
+    own = configuration and not all(map(of_the_course, manifests))
     changes = analysis.noted(lab, done.changes) if own else done.changes
     return replace(done, changes=changes, manifests=written, told=told.since(lab, watched))
 
@@ -86,6 +87,12 @@ def _file(name: str) -> str:
     return name if name.endswith((".yaml", ".yml")) or "/" not in name else f"{name}.yaml"
 
 
+def _from_here(name: str) -> str:
+    """What a terminal calls it, beside ``manifests/``: there one opens, in a desk."""
+    at = place(name)
+    return str(FOLDER.name / at) if at else _file(name)
+
+
 def _labelled(documents: list[dict]) -> list[dict]:
     """The documents, those for Istio's root namespace with a label by which `made_here` knows them again."""
     return [_with_label(each) if each["metadata"].get("namespace") == ROOT else each for each in documents]
@@ -96,9 +103,9 @@ def _with_label(document: dict) -> dict:
     return {**document, "metadata": {**metadata, "labels": {**(metadata.get("labels") or {}), **MADE_HERE}}}
 
 
-def load_for(lab, names: Iterable[str]) -> list[dict]:
-    """Read manifests as this lab applies them: its own host stands where one claims every host of the shared gateway."""
-    read = [document for name in names for document in load(name)]
+def load_for(lab, names: Iterable[str], root: Path | None = None) -> list[dict]:
+    """Read manifests as this lab applies them: its own host stands where one claims every host of the shared gateway; see `find`."""
+    read = [document for name in names for document in load(name, root)]
     return [gateway.claiming(each, gateway.host(lab)) for each in read] if gateway.host(lab) else read
 
 
@@ -149,7 +156,7 @@ def _configures(document: dict) -> bool:
 
 def _line(lab, verb: str, names: Iterable[str]) -> str:
     """The line for a terminal; where manifests claim the gateway's every host, the lab's own host is put in first."""
-    shown = [_file(name) for name in names]
+    shown = [_from_here(name) for name in names]
     if [each for name in names for each in load(name)] == load_for(lab, names):
         return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
     return f"sed 's/\"\\*\"/{gateway.host(lab)}/' {' '.join(shown)} | kubectl {verb} -f -"

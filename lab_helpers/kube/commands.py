@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lab_helpers.core import text
 from lab_helpers.core.errors import CommandError
-from lab_helpers.core.manifests import FOLDER
+from lab_helpers.core.manifests import FOLDER, folders
 from lab_helpers.kube.apply import Manifest
 from lab_helpers.kube.client import Client
 
@@ -65,7 +65,7 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
     ----------
     line : str
         One command; no shell looks at it, so pipes and ``$VARIABLES`` mean nothing. It may name files as `apply` does:
-        relative to ``manifests/``.
+        relative to ``manifests/``, a desk's or the course's.
     deadline : float
         Seconds it may take.
     stdin : str, optional
@@ -96,8 +96,9 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
         client.require_mark()
     path = find(words[0], client.tools)
     named = [word for word in words if _is_manifest(word)]
-    at_manifests = bool(named)
-    words = [os.path.abspath(word) if at_manifests and _is_own_file(word) else word for word in words]
+    shown = [word for word in named if not word.startswith("..")]
+    at = next((folder for folder in folders() if all((folder / word).is_file() for word in shown)), FOLDER) if named else None
+    words = [_from_elsewhere(word) if at else word for word in words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
     environment |= {"KUBECONFIG": client.context.variable, **NO_SETTINGS}
     try:
@@ -109,7 +110,7 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
             timeout=deadline,
             env=environment,
             input=stdin,
-            cwd=FOLDER if at_manifests else None,
+            cwd=at,
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{line} did not end within {deadline:g} s.", "Give it a longer deadline, or ask for less.") from error
@@ -119,7 +120,7 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
             f"{line} ended with exit code {done.returncode}{f', not {code}' if code else ''}: {(stdout + stderr).strip()}",
             "Correct the command and run it again.",
         )
-    manifests = [Manifest(name, text.read(FOLDER / name, name), []) for name in named]
+    manifests = [Manifest(name, text.read(at / name, name), []) for name in shown]
     return Output(line, stdout, stderr, done.returncode, manifests)
 
 
@@ -139,7 +140,14 @@ def find(name: str, folder: str | os.PathLike = "") -> str:
 
 def _is_manifest(word: str) -> bool:
     """Whether `word` names a manifest of the course, and not a file that lies where the notebook is."""
-    return word.endswith(".yaml") and os.path.isfile(FOLDER / word) and not os.path.exists(word)
+    return word.endswith(".yaml") and any(os.path.isfile(folder / word) for folder in folders()) and not os.path.exists(word)
+
+
+def _from_elsewhere(word: str) -> str:
+    """A word that names a file where the notebook is, or beside the course's manifests, by a path that holds in every folder."""
+    if _is_own_file(word):
+        return os.path.abspath(word)
+    return os.path.abspath(FOLDER / word) if word.startswith("..") and _is_manifest(word) else word
 
 
 def _is_own_file(word: str) -> bool:

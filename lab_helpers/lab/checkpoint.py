@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from html import escape
 
-from lab_helpers.core.manifests import title
+from lab_helpers.core.manifests import FOLDER, title
 from lab_helpers.core.wait import wait_until, wait_until_none
 from lab_helpers.istio import apply, configuration, converge, installation, istiod, proxies
 from lab_helpers.kube import objects, pods, rollout
@@ -87,7 +87,7 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
 
 def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> Checkpoint:
     """Bring the namespace to where it holds just what `manifests` say, with or without sidecars; `name` is only for the report."""
-    wanted = apply.load_for(lab, manifests)
+    wanted = apply.load_for(lab, manifests, FOLDER)  # whatever a learner has made of a copy
     # Nothing is waited for before everything is under way: pods start once, and together.
     changes = label(lab, injection)
     foreign, left = _erase(lab, _foreign(lab, wanted))

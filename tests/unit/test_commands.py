@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lab_helpers.core import paths
 from lab_helpers.core.errors import CommandError
 from lab_helpers.core.manifests import FOLDER
 from lab_helpers.kube import commands
@@ -162,3 +163,15 @@ def test_a_users_own_settings_do_not_make_another_line_of_it(tmp_path, monkeypat
     at = "--context c --namespace n"
     options = {"kubectl": f"{at} get x", "istioctl": f"{at} --istioNamespace istio-system get x", "curl": "--disable get x"}
     assert ran == {name: [line, "KUBECONFIG=none", "KUBERC=off"] for name, line in options.items()}
+
+
+def test_in_a_desk_its_copies_come_first_and_files_beside_the_courses_manifests_are_found_too(lab, tmp_path, monkeypatch):
+    copy = tmp_path / "manifests" / "shared"
+    copy.mkdir(parents=True)
+    (copy / "client.yaml").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    told = commands.run(lab('cat "$7"'), "kubectl apply -f shared/client.yaml")
+    assert told.stdout == told.manifests[0].text == "mine"
+    assert commands.run(lab("pwd"), "kubectl apply -f shared/plain-client.yaml").stdout.strip() == str(FOLDER)
+    installed = commands.run(lab('cat "$7"'), "kubectl apply -f ../lab_helpers/node/install/overlay/istio.yaml")
+    assert installed.stdout == paths.OVERLAY.read_text() and installed.manifests == []

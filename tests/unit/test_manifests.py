@@ -3,7 +3,18 @@
 import pytest
 
 from lab_helpers.core.errors import ManifestError
-from lab_helpers.core.manifests import FOLDER, chapter_manifests, find, in_apply_order, in_delete_order, load, named, title
+from lab_helpers.core.manifests import (
+    FOLDER,
+    chapter_manifests,
+    find,
+    in_apply_order,
+    in_delete_order,
+    load,
+    named,
+    of_the_course,
+    place,
+    title,
+)
 
 
 @pytest.fixture
@@ -194,3 +205,37 @@ def test_every_manifest_of_the_course_loads():
     assert names, "the course has no manifests at all"
     for name in names:
         assert load(name)
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A desk with a copy of one manifest of the course's, which the learner may change."""
+    copy = tmp_path / "manifests" / "12_traffic_shifting"
+    copy.mkdir(parents=True)
+    (tmp_path / "my").mkdir()
+    (copy / "01-subsets.yaml").write_bytes((FOLDER / "12_traffic_shifting" / "01-subsets.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["12_traffic_shifting/01-subsets.yaml", "12_traffic_shifting/01-subsets"])
+def test_in_a_desk_its_copy_of_a_manifest_comes_before_the_courses_own(desk, name):
+    copy = desk / "manifests" / "12_traffic_shifting" / "01-subsets.yaml"
+    assert find(name) == copy and of_the_course(name)
+    copy.write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: mine}\n")
+    assert load(name)[0]["kind"] == "Pod" and not of_the_course(name)
+    assert load(name, FOLDER)[0]["kind"] == "DestinationRule", "a checkpoint takes the course's own"
+
+
+def test_what_lies_beside_the_notebook_comes_first_and_what_the_desk_lacks_is_the_courses(desk):
+    (desk / "12_traffic_shifting").mkdir()
+    (desk / "12_traffic_shifting" / "01-subsets.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: beside}\n")
+    assert load("12_traffic_shifting/01-subsets")[0]["metadata"]["name"] == "beside"
+    assert find("shared/client.yaml") == FOLDER / "shared" / "client.yaml"
+
+
+def test_a_file_of_ones_own_is_none_of_the_courses_whatever_it_is_called(desk):
+    (desk / "my" / "rule.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: mine}\n")
+    assert place("my/rule") is None and not of_the_course("my/rule") and not of_the_course(str(desk / "my" / "rule.yaml"))
+    for name in ("12_traffic_shifting/01-subsets", "manifests/12_traffic_shifting/01-subsets.yaml"):
+        assert str(place(name)) == "12_traffic_shifting/01-subsets.yaml" and of_the_course(name)

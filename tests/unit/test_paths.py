@@ -53,3 +53,26 @@ def test_a_home_that_cannot_be_written_gets_a_sentence(tmp_path):
 def test_the_line_for_root_works_where_sudo_looks_for_programs_elsewhere(monkeypatch, tmp_path, called):
     monkeypatch.setattr(paths, "sys", SimpleNamespace(argv=[str(tmp_path / called)], executable=str(tmp_path / "a folder" / "python")))
     assert paths.as_root("logs", "kubelet") == f"sudo '{tmp_path}/a folder/meshlab' logs kubelet"
+
+
+def test_a_desk_is_in_the_home_or_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "HOME", tmp_path)
+    monkeypatch.delenv(paths.DESK, raising=False)
+    assert paths.desk() == tmp_path / "meshlab"
+    monkeypatch.setenv(paths.DESK, str(tmp_path / "a desk"))
+    assert paths.desk() == tmp_path / "a desk"
+    monkeypatch.setenv(paths.DESK, "mine")
+    monkeypatch.chdir(tmp_path)
+    assert paths.desk() == tmp_path / "mine"
+
+
+def test_a_desk_is_never_in_a_clone(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "HOME", tmp_path)
+    monkeypatch.delenv(paths.DESK, raising=False)
+    (tmp_path / "meshlab" / "lab_helpers").mkdir(parents=True)
+    assert paths.desk() == tmp_path / "meshlab-desk"
+    for inside in (paths.ROOT, paths.ROOT / "notebooks" / "mine"):
+        monkeypatch.setenv(paths.DESK, str(inside))
+        with pytest.raises(HostError, match="lies in the course's own folder") as caught:
+            paths.desk()
+        assert paths.DESK in caught.value.do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab_helpers.core.errors import ClusterError, LabError, TrafficError
+from lab_helpers.core.manifests import FOLDER
 from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import apply, installation
 from lab_helpers.kube import rollout
@@ -49,7 +50,7 @@ def _starts(lab: Lab) -> bool:
 def deploy_bookinfo(lab: Lab) -> None:
     """Deploy Bookinfo and its gateway into the lab's namespace, with injection on, and wait until all of it runs in the mesh."""
     label(lab, injection=True)
-    apply.write(lab, apply.load_for(lab, BOOKINFO))
+    apply.write(lab, apply.load_for(lab, BOOKINFO, FOLDER))
 
 
 def wait_page(lab: Lab, seconds: float = 90) -> str:
