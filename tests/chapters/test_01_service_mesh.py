@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from lab_helpers.chapters.c01_service_mesh import CHAPTER, attempts, check, identities, overhear
+from lab_helpers.chapters.c01_service_mesh import CHAPTER, accepted, attempts, check, identities, overhear
 from lab_helpers.core.errors import ManifestError, MeshError, TrafficError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.lab import checkpoint
 from tests.wrong_answers import before, fails
 
 STEM = "01_service_mesh"
-ROOT = Path(__file__).parents[2]
+MINE = "my/client-reads-one-book.yaml"  # beside the notebook
 ASK = "kubectl exec deploy/plain-client -- curl -s http://details:9080/details/{}"
 
 
@@ -51,16 +51,20 @@ def who_asks_wrongly(lab):
             attempts(lab, callers, requests)
     with pytest.raises(TrafficError, match="Nobody eavesdrops"):
         overhear(lab, ASK.format(0))
+    with pytest.raises(TrafficError, match="no ready pod 'client' with a proxy"):
+        accepted(lab, "client", "details")
     with pytest.raises(ManifestError, match="eavesdroper"):
         lab.apply(f"{STEM}/02-eavesdroper.yaml")
 
 
 @before('check("01.3"')
 def what_was_overheard(lab, heard):
+    with pytest.raises(TrafficError, match="no ready pod 'ghost' in namespace .* to listen at"):
+        overhear(lab, ASK.format(0), at="ghost")
     fails("01.3", heard, answer="coffee", sentence="'coffee' is not what was sent")
     fails("01.3", heard.iloc[:0], answer="earl-grey", sentence="no packet was overheard")
     fails("01.3", heard[~heard["text"].str.contains("passwd")], answer="earl-grey", sentence="shows a password")
-    said = overhear(lab, *map(ASK.format, range(5)))
+    said = overhear(lab, *map(ASK.format, range(5)), at="details")
     asked = said[said["text"].str.startswith("GET")]
     assert [text.split()[1] for text in asked["text"]] == [f"/details/{number}" for number in range(5)], "not in order"
     assert set(asked["source"]) == {"plain-client-v1"} and set(asked["destination"]) == {"details"} and said["legible"].all()
@@ -84,6 +88,8 @@ def before_there_are_rules(lab, heard, counted):
 
 @before('check("01.5"')
 def the_three_questions(lab, heard, proven, counted, login):
+    with pytest.raises(TrafficError, match="The proxy of client knows no service 'ghost'"):
+        accepted(lab, "client", "ghost")
     fails("01.4", counted, answer=0, sentence="has counted its calls")
     fails("01.5", lab, heard.iloc[:0], proven, counted, sentence="no packet was overheard")
     plain = overhear(lab, login.replace("deploy/client", "deploy/plain-client"))
@@ -93,10 +99,10 @@ def the_three_questions(lab, heard, proven, counted, login):
     fails("01.5", lab, heard, proven, counted[counted["destination"] != "ratings-v1"], sentence="no proxy has counted a call from reviews")
 
 
-@before('lab.apply("01_service_mesh/04-client-reads-one-book.yaml")')
+@before('lab.apply("my/client-reads-one-book.yaml")')
 def rules_that_are_too_narrow_and_too_wide(lab):
     fails("01.6", lab, sentence="client got 403 for GET /ratings/0, and should get 200")
-    wide = (ROOT / "manifests" / STEM / "04-client-reads-one-book.yaml").read_text().replace("/ratings/0", "/ratings/*")
+    wide = Path(MINE).read_text().replace("/ratings/0", "/ratings/*")
     lab.run("kubectl apply -f -", stdin=wide)
     lab.restart("ratings-v1")  # as above
     fails("01.6", lab, sentence="client got 200 for GET /ratings/1, and should get 403")

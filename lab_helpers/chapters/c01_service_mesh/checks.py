@@ -32,7 +32,7 @@ def everybody_is_answered(lab) -> str:
         for request, status in row.items():
             if status != 200:
                 raise wrong(f"{caller} got {status} for {request}", "Does ratings run? Does a NetworkPolicy stand in the way?")
-    return "productpage, reviews and a stranger may all read the ratings, and change them."
+    return "productpage, reviews and plain-client may all read the ratings, and change them."
 
 
 @register("01.2", "What a NetworkPolicy can name")

@@ -10,26 +10,29 @@ from lab_helpers.show.plots import INK, SEEN, STYLE, WANTED, Picture
 
 WIDE, HIGH, STRIP = 1.5, 0.5, 0.28  # inches: a service's box, and the strip of its proxy below it
 # Middle of each box, in inches from the lower left corner.
-PLACES = {"productpage": (0.9, 1.9), "details": (3.7, 0.6), "reviews": (3.7, 1.9), "ratings": (6.5, 1.9), "a stranger": (6.5, 0.4)}
+PLACES = {"productpage": (0.9, 1.9), "details": (3.7, 0.6), "reviews": (3.7, 1.9), "ratings": (6.5, 1.9), "plain-client": (6.5, 0.4)}
 CALLS = (("productpage", "details"), ("productpage", "reviews"), ("reviews", "ratings"))
-UNWANTED = "a stranger", "ratings"
-WITHOUT = (
-    "Without a mesh: productpage calls details and reviews, reviews calls ratings, all in plain text; a stranger calls ratings "
-    "as well and gets 200."
-)
-WITH = (
-    "With a mesh: each service has a proxy beside it, and all calls run from proxy to proxy, encrypted by mutual TLS and counted; "
-    "istiod gives every proxy its certificate and its rules; the stranger is refused by the proxy of ratings with 403."
-)
+UNWANTED = "plain-client", "ratings"
+SERVICES = "productpage calls details and reviews, reviews calls ratings"
+CAPTIONS = {  # by whether there are proxies, and whether the three questions have been answered
+    (False, False): f"Without a mesh: {SERVICES}; plain-client, which has no business here, would like to call ratings.",
+    (False, True): f"Without a mesh: {SERVICES}, all in plain text; plain-client calls ratings as well and gets 200.",
+    (True, False): f"With a mesh: {SERVICES}, each by way of the proxy beside it; istiod gives every proxy its certificate and its rules; "
+    "plain-client has no proxy.",
+    (True, True): f"With a mesh: {SERVICES}, from proxy to proxy, encrypted by mutual TLS and counted; istiod gives every proxy its "
+    "certificate and its rules; plain-client, which speaks plain text, is denied by the proxy of ratings with 403.",
+}
 
 
-def draw_services(proxies: bool) -> Picture:
-    """Draw Bookinfo's services and a stranger, each alone or with a proxy beside it.
+def draw_services(proxies: bool, answered: bool = False) -> Picture:
+    """Draw Bookinfo's services and a pod that does not belong to them, each alone or with a proxy beside it.
 
     Parameters
     ----------
     proxies : bool
         False: services call each other. True: their proxies do, and istiod directs these.
+    answered : bool
+        Whether the picture tells what the chapter's three questions have shown, or asks.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.4, 3.85 if proxies else 2.2))
@@ -43,25 +46,28 @@ def draw_services(proxies: bool) -> Picture:
             _arrow(axes, start, end, SEEN if proxies else INK)
             level = start[1] == end[1]
             middle = ((start[0] + end[0]) / 2, start[1]) if level else (start[0] + 0.4, (start[1] + end[1]) / 2 - 0.2)
-            if proxies:
+            if answered and proxies:
                 _lock(axes, middle)
-            else:
+            elif answered:
                 axes.text(middle[0], middle[1] + 0.1, "plain text", ha="center" if level else "right", fontsize=8)
-        x, y = PLACES[UNWANTED[1]]
-        edge = y - HIGH / 2 - (STRIP if proxies else 0)
-        _arrow(axes, (x, PLACES[UNWANTED[0]][1] + HIGH / 2 + 0.05), (x, edge - 0.05), WANTED, dashed=True)
-        axes.text(
-            x + 0.1, (edge + PLACES[UNWANTED[0]][1] + HIGH / 2) / 2, "403" if proxies else "200", color=WANTED, weight="bold", va="center"
-        )
+        _attempt(axes, proxies, ("403" if proxies else "200") if answered else "?")
         if proxies:
             _control_plane(axes)
-    return Picture(figure, WITH if proxies else WITHOUT)
+    return Picture(figure, CAPTIONS[proxies, answered])
+
+
+def _attempt(axes, proxies: bool, outcome: str) -> None:
+    """The call that should not be, and what came of it."""
+    (x, y), below = PLACES[UNWANTED[1]], PLACES[UNWANTED[0]][1] + HIGH / 2
+    edge = y - HIGH / 2 - (STRIP if proxies else 0)
+    _arrow(axes, (x, below + 0.05), (x, edge - 0.05), WANTED, dashed=True)
+    axes.text(x + 0.1, (edge + below) / 2, outcome, color=WANTED, weight="bold", va="center")
 
 
 def _service(axes, name: str, place: tuple[float, float], proxy: bool) -> None:
     x, y = place
-    stranger = name == UNWANTED[0]
-    edge = WANTED if stranger else INK
+    unwanted = name == UNWANTED[0]
+    edge = WANTED if unwanted else INK
     if proxy:  # the pod around both
         axes.add_patch(
             FancyBboxPatch((x - WIDE / 2 - 0.07, y - HIGH / 2 - STRIP - 0.07), WIDE + 0.14, HIGH + STRIP + 0.14,
@@ -69,7 +75,7 @@ def _service(axes, name: str, place: tuple[float, float], proxy: bool) -> None:
         )  # fmt: skip
         axes.add_patch(Rectangle((x - WIDE / 2, y - HIGH / 2 - STRIP), WIDE, STRIP, fc=SEEN, ec=SEEN))
         axes.text(x, y - HIGH / 2 - STRIP / 2, "proxy", color="white", ha="center", va="center", fontsize=8.5, weight="bold")
-    axes.add_patch(Rectangle((x - WIDE / 2, y - HIGH / 2), WIDE, HIGH, fc="none", ec=edge, lw=1.4, ls="--" if stranger else "-"))
+    axes.add_patch(Rectangle((x - WIDE / 2, y - HIGH / 2), WIDE, HIGH, fc="none", ec=edge, lw=1.4, ls="--" if unwanted else "-"))
     axes.text(x, y, name, ha="center", va="center", color=edge)
 
 

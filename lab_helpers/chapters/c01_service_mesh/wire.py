@@ -10,8 +10,8 @@ import pandas as pd
 
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.kube import channels, objects, pods
-from lab_helpers.kube.kinds import POD, SERVICE
+from lab_helpers.kube import channels, objects, pods, rollout
+from lab_helpers.kube.kinds import DEPLOYMENT, POD, SERVICE
 
 NAME = "eavesdropper"
 COLUMNS = ["source", "destination", "bytes", "legible", "text"]
@@ -21,18 +21,21 @@ LINES = 20_000
 
 
 @objects.sentences("Eavesdropping")
-def overhear(lab, *lines: str) -> pd.DataFrame:
+def overhear(lab, *lines: str, at: str = "productpage") -> pd.DataFrame:
     """Run commands, one after the other, and return what the eavesdropper has read meanwhile.
 
     Parameters
     ----------
     *lines : str
         As for ``lab.run``.
+    at : str
+        ``app`` label of a pod that takes part: what reaches it passes its node, so that is where the eavesdropper is moved, if there are
+        several nodes and it is on another one.
 
     Returns
     -------
     pandas.DataFrame
-        One row a packet between two pods of the namespace (or a pod and a Service), in order:
+        One row a packet between two pods of the namespace (or a pod and a Service), in order, and once however often it was heard:
 
         - source, destination: ``app-version`` of a pod, or name of a Service
         - bytes: length of what the packet carries
@@ -42,11 +45,11 @@ def overhear(lab, *lines: str) -> pd.DataFrame:
     Raises
     ------
     TrafficError
-        The eavesdropper is not there, or its log cannot be read.
+        The eavesdropper is not there, or nobody at whose node it could listen, or its log cannot be read.
     MeshError
-        It does not hear its own marks.
+        It does not hear its own marks, or does not start where it was moved.
     """
-    pod = _eavesdropper(lab)
+    pod = _eavesdropper(lab, at)
     _mark(lab, pod, begin := f"begin-{uuid4().hex}")
     for line in lines:
         lab.run(line)
@@ -63,9 +66,11 @@ def overhear(lab, *lines: str) -> pd.DataFrame:
     names = _names(lab)
     rows = [json.loads(line) for line in between]
     known = [row for row in rows if row["source"] in names and row["destination"] in names]
-    return pd.DataFrame(
-        [{**row, "source": names[row["source"]], "destination": names[row["destination"]]} for row in known], columns=COLUMNS
-    )
+    once: dict[tuple, dict] = {}  # a packet passes several devices of a node, and its address may be changed between them
+    for row in known:
+        once.setdefault((row["sequence"], row["bytes"], row["text"]), row)
+    told = [{**row, "source": names[row["source"]], "destination": names[row["destination"]]} for row in once.values()]
+    return pd.DataFrame(told, columns=COLUMNS)
 
 
 def _mark(lab, pod: str, text: str) -> None:
@@ -74,12 +79,22 @@ def _mark(lab, pod: str, text: str) -> None:
         raise TrafficError(f"The eavesdropper cannot send: {done.stderr.strip()}", f"Make it anew: kubectl delete pod {shlex.quote(pod)}.")
 
 
-def _eavesdropper(lab) -> str:
-    if pod := pods.ready_pod(lab.client, NAME):
+def _eavesdropper(lab, at: str) -> str:
+    """The eavesdropper's pod, on the node of a ready pod of `at`."""
+    pod = pods.ready_pod(lab.client, NAME)
+    if pod is None:
+        raise TrafficError(
+            f"Nobody eavesdrops in namespace {lab.namespace}.", 'lab.apply("01_service_mesh/02-eavesdropper.yaml") puts somebody there.'
+        )
+    there = pods.ready_pod(lab.client, at)
+    if there is None:
+        raise TrafficError(f"There is no ready pod {at!r} in namespace {lab.namespace} to listen at.", "kubectl get pods lists them.")
+    node = there["spec"].get("nodeName")
+    if pod["spec"].get("nodeName") == node:
         return pod["metadata"]["name"]
-    raise TrafficError(
-        f"Nobody eavesdrops in namespace {lab.namespace}.", 'lab.apply("01_service_mesh/02-eavesdropper.yaml") puts somebody there.'
-    )
+    lab.client.patch(DEPLOYMENT, NAME, {"spec": {"template": {"spec": {"nodeName": node}}}})
+    rollout.complete(lab.client, [NAME])
+    return pods.ready_pod(lab.client, NAME)["metadata"]["name"]
 
 
 def _names(lab) -> dict[str, str]:
