@@ -71,13 +71,21 @@ def a_sidecar_that_is_written_out(lab, injected):
 
 
 @before('check("05.6"')
+def other_namespaces(lab, table):
+    fails("05.6", table, answer="istio-injection=disabled", sentence="one more")
+    fails("05.6", table, answer={*table.index}, sentence="gets its sidecar")
+    asked = lab.run("kubectl get namespaces -l meshlab.io/asked-for -o jsonpath={.items[*].status.phase}").stdout
+    assert set(asked.split()) <= {"Terminating"}, "a namespace that was only asked about is still there"
+
+
+@before('check("05.7"')
 def other_numbers(rules):
     right = {"outbound": 15001, "inbound": 15006, "exempt": 1337}
     for name, wrong in {"outbound": 15006, "inbound": 15001, "exempt": 0}.items():
-        fails("05.6", rules, answer={**right, name: wrong}, sentence=f"{name} is not {wrong}")
+        fails("05.7", rules, answer={**right, name: wrong}, sentence=f"{name} is not {wrong}")
 
 
-@before('check("05.6"')
+@before('check("05.7"')
 def rules_that_are_nowhere(lab):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lab, "run", lambda *_: Output("kubectl logs", "nothing of the kind\n"))
@@ -87,17 +95,17 @@ def rules_that_are_nowhere(lab):
 
 @before('lab.apply("05_injection/03-left-over-label.yaml"')
 def nobody_is_broken(lab):
-    fails("05.7", verdicts(lab), answer="hosted", sentence="there is no such workload")
-    fails("05.8", lab, sentence="there is no Deployment quiet")
+    fails("05.8", verdicts(lab), answer="hosted", sentence="there is no such workload")
+    fails("05.9", lab, sentence="there is no Deployment quiet")
 
 
-@before('check("05.7"')
+@before('check("05.8"')
 def another_workload(table):
-    fails("05.7", table, answer="quiet", sentence="one of the two says why not")
+    fails("05.8", table, answer="quiet", sentence="one of the two says why not")
 
 
-@before("own_network =")
+@before('lab.apply("my/mended.yaml")')
 def one_of_two_is_mended(lab):
-    fails("05.8", lab, sentence="quiet has no sidecar")
+    fails("05.9", lab, sentence="quiet has no sidecar")
     patched(lab, "quiet", "null")
-    fails("05.8", lab, sentence="hosted has no sidecar")
+    fails("05.9", lab, sentence="hosted has no sidecar")

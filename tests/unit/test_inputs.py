@@ -67,8 +67,8 @@ def nodes(monkeypatch):
         # two words, what a command printed, a dict, pages
         ("07.3", [pd.DataFrame()], {"answer": "reviews"}, "the text 'reviews' for answer, and looks at two words"),
         ("03.5", [LAB, Output("x", "y"), "z"], {}, "looks at text.*its .stdout"),
-        ("05.6", [Output("kubectl x", "no rules"), {"outbound": 1}], {}, "kubectl x has printed no rule"),
-        ("05.6", [Output("kubectl x", "no rules"), 15001], {}, "the number 15001 for answer, and looks at a dict"),
+        ("05.7", [Output("kubectl x", "no rules"), {"outbound": 1}], {}, "kubectl x has printed no rule"),
+        ("05.7", [Output("kubectl x", "no rules"), 15001], {}, "the number 15001 for answer, and looks at a dict"),
         ("05.2", [Output("kubectl x", "a"), Output("kubectl x", "b: [")], {"answer": "c"}, "kubectl x has printed no pod"),
         ("04.2", ["a page"], {}, "the text 'a page' for pages"),
         # tables of nothing

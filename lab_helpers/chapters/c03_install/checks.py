@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.istio import configuration, converge, installation, istiod
@@ -10,8 +11,9 @@ from lab_helpers.kube.kinds import CUSTOM_RESOURCE_DEFINITION, MUTATING_WEBHOOKS
 from lab_helpers.show.checks import given, register, wrong
 from lab_helpers.show.inputs import Words, table
 
-SKEW = 1  # minor versions that istioctl and the control plane may be apart
-NO_EGRESS = "-f 03_install/02-no-egress.yaml"
+BEHIND = 1  # minor versions that the data plane may be older than the control plane; it may never be newer
+JSON_LOGS = "-f 03_install/01-demo-with-json-logs.yaml"
+NO_EGRESS = f"{JSON_LOGS} --set components.egressGateways[0].name=istio-egressgateway --set components.egressGateways[0].enabled=false"
 
 # What the checks look at.
 Profiles = table("control plane")
@@ -19,17 +21,25 @@ Differences = table(text=["object"])
 Seen = table(numbers=["status"])
 
 
-@register("03.1", "istioctl fits the mesh")
-def istioctl_fits(lab) -> str:
-    """Client and control plane are at most one minor version apart."""
+@register("03.1", "The three versions fit")
+def versions_fit(lab) -> str:
+    """Istioctl and istiod are of one minor version; no proxy is newer than istiod, and none more than one minor version older."""
     told = json.loads(lab.run("istioctl version -o json").stdout)
     client = told["clientVersion"]["version"]
     planes = [each["Info"]["version"] for each in told.get("meshVersion") or []]
     if not planes:
         raise wrong("there is no control plane to compare with", "Run the checkpoint again: it installs Istio.")
-    if abs(_minor(client) - _minor(planes[0])) > SKEW:
+    if _minor(client) != _minor(planes[0]):
         raise wrong(f"istioctl is {client}, and the control plane {planes[0]}", "Get the istioctl of the control plane's version.")
-    return f"istioctl {client}, control plane {planes[0]}."
+    proxies = [each["IstioVersion"] for each in told.get("dataPlaneVersion") or []]
+    newer = [each for each in proxies if _minor(each) > min(map(_minor, planes))]
+    if newer:
+        raise wrong(f"a proxy is {newer[0]}, newer than its control plane", "The control plane is upgraded first, then the data plane.")
+    older = [each for each in proxies if _minor(each) < max(map(_minor, planes)) - BEHIND]
+    if older:
+        raise wrong(f"a proxy is {older[0]}, and the control plane {planes[0]}", "Restart the workloads whose proxies are so old.")
+    found = f"{len(proxies)} proxies, none of them newer" if proxies else "no proxies yet"
+    return f"istioctl {client}, control plane {planes[0]}, {found}."
 
 
 @register("03.2", "What the profiles install")
@@ -65,7 +75,7 @@ def autoscaled(difference: Differences, answer: Words) -> str:
 
 @register("03.4", "Istio is gone, the application runs")
 def uninstalled(lab, seen: Seen) -> str:
-    """No control plane, no kinds, no webhooks; every request is still answered."""
+    """No control plane, no CRDs, no webhooks; every request is still answered."""
     if istiod.runs(lab.client):
         raise wrong("istiod still runs", "istioctl uninstall --purge takes everything away.")
     for kind in (CUSTOM_RESOURCE_DEFINITION, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS):
@@ -75,7 +85,7 @@ def uninstalled(lab, seen: Seen) -> str:
     failed = seen[seen["status"] != 200]
     if len(failed) or not len(seen):
         raise wrong(f"{len(failed)} of {len(seen)} requests failed", "They should go from one sidecar to another: via='mesh'.")
-    return f"no istiod, no kinds, no webhooks, and {len(seen)} of {len(seen)} requests answered."
+    return f"no istiod, no CRDs, no webhooks, and {len(seen)} of {len(seen)} requests answered."
 
 
 @register("03.5", "The sidecars are back")
@@ -132,4 +142,7 @@ def _require(lab, options: str, hint: str = "") -> None:
 
 
 def _minor(version: str) -> int:
-    return int(version.split(".")[1])
+    found = re.match(r"\d+\.(\d+)", version)
+    if found is None:
+        raise wrong(f"{version} is no version of a release", "A build of one's own says nothing about what it fits.")
+    return int(found[1])

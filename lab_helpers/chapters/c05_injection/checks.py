@@ -17,6 +17,7 @@ OWN = {"client", "productpage-v1", "details-v1", "ratings-v1"}  # what the chapt
 MENDED = ("quiet", "hosted")
 
 # What the checks look at.
+Labels = table('"true"', '"false"')
 Sidecars = table("analyze", "check-inject", flags=["sidecar"])
 
 
@@ -78,7 +79,23 @@ def by_namespace(lab) -> str:
     return f"{len(there)} pods, and {len(there)} proxies connected."
 
 
-@register("05.6", "The way through the sidecar")
+@register("05.6", "Who wins")
+def outvoted(table: Labels, answer: Words) -> str:
+    """The learner names the namespaces in which a pod's own label cannot get it a sidecar."""
+    lost = set(table.index[table['"true"'] == ""])
+    if not lost or lost == set(table.index):
+        raise wrong("in this table the namespace's label makes no difference", "Is it the one that precedence(lab) returns?")
+    named = given(answer)
+    if named - set(table.index):
+        raise wrong(f"there is no row {min(named - set(table.index))}", f"The rows are: {', '.join(table.index)}.")
+    if named - lost:
+        raise wrong(f'with {min(named - lost)} a pod that says "true" gets its sidecar', 'Look down the column "true".')
+    if lost - named:
+        raise wrong("there is one more in which the pod asks in vain", 'Look down the column "true" once more.')
+    return f"a pod asks in vain where its namespace says {' or '.join(sorted(lost))}."
+
+
+@register("05.7", "The way through the sidecar")
 def redirected(rules: Output, answer: dict) -> str:
     """The learner reads ports and user out of the rules."""
     found = injection.ports(rules)
@@ -93,7 +110,7 @@ def redirected(rules: Output, answer: dict) -> str:
     return f"out by port {found['outbound']}, in by port {found['inbound']}; user {found['exempt']} is left alone."
 
 
-@register("05.7", "Who stays silent")
+@register("05.8", "Who stays silent")
 def undetected(sidecars: Sidecars, answer: str) -> str:
     """The learner names the workload whose missing sidecar neither analyze nor check-inject gives away."""
     missing = sidecars[~sidecars["sidecar"].astype(bool)]
@@ -105,7 +122,7 @@ def undetected(sidecars: Sidecars, answer: str) -> str:
     return f"{answer}: nothing to see but that its proxy is not on istiod's list."
 
 
-@register("05.8", "Mended")
+@register("05.9", "Mended")
 def mended(lab) -> str:
     """Both broken workloads have a sidecar now."""
     for name in MENDED:
@@ -136,7 +153,7 @@ def _only(lab, wanted: set[str]) -> None:
         if has and owner not in wanted:
             raise wrong(f"{name} has a sidecar", "Undo what came before, and wait until the old pods are gone.")
         if not has and owner in wanted:
-            raise wrong(f"{name} has no sidecar", "It may be older than the label: a pod is injected when it is made.")
+            raise wrong(f"{name} has no sidecar", "It may be older than the label: a pod is injected when it is created.")
         if has and not pods.ready(pod):
             raise wrong(f"{name} is not ready", "kubectl describe pod says what it waits for.")
 

@@ -10,14 +10,16 @@ import yaml
 
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.fields import differences
+from lab_helpers.core.wait import wait_until_none
 from lab_helpers.istio import proxies
-from lab_helpers.kube import pods
+from lab_helpers.kube import pods, rollout
 from lab_helpers.kube.apply import Change, Outcome
 from lab_helpers.kube.commands import Output
 from lab_helpers.kube.kinds import POD
 
 # The API server's own doing, new with each answer: uid and time, and the name of the volume with the account's token.
 PASSING = re.compile(r"^  (?:uid|creationTimestamp): .*\n|(?<=kube-api-access)-\w{5}\b", re.MULTILINE)
+ENDED = 60.0  # seconds for a pod to end; the kubelet gives it 30
 
 
 def dry_run(lab, name: str) -> Output:
@@ -33,11 +35,41 @@ def changed(before: Output, after: Output) -> pd.DataFrame:
 
 
 def line_by_line(before: str, after: str, what: str) -> Outcome:
-    """The unified diff of two texts, to be folded out; `what` names it."""
-    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="", n=2))
+    """The unified diff of two YAML texts, whatever their order and their style, to be folded out; `what` names it."""
+    old, new = (_in_order(each) for each in (before, after))
+    lines = list(difflib.unified_diff(old, new, "before", "after", lineterm="", n=2))
     added, removed = (sum(line.startswith(sign) for line in lines[2:]) for sign in "+-")
     change = Change(f"{what} ({added} lines added, {removed} removed)", "configured", "\n".join(lines))
     return Outcome("diff --unified=2 before after", [change])
+
+
+def lines(text: str) -> int:
+    """How many lines a YAML text has, comments aside."""
+    return len(_in_order(text))
+
+
+def _in_order(text: str) -> list[str]:
+    documents = [each for each in yaml.load_all(text, yaml.CSafeLoader) if each]
+    return yaml.safe_dump_all(documents, width=1000, allow_unicode=True).splitlines()
+
+
+def renewed(lab, deployment: str) -> Output:
+    """Wait until a Deployment has new pods, and nothing of its old ones is left; then show the pods of the namespace.
+
+    Raises
+    ------
+    MeshError
+        The new pods do not start, or the old ones do not end; says why.
+    """
+    rollout.complete(lab.client, [deployment])
+
+    def going() -> list[str]:
+        return [
+            pod["metadata"]["name"] for pod in lab.client.list(POD) if pods.leaving(pod) and owner(pod["metadata"]["name"]) == deployment
+        ]
+
+    wait_until_none(going, "the old pods to end", "See why: kubectl describe pod NAME.", ENDED, 0.1)
+    return lab.run("kubectl get pods")
 
 
 def redirection(lab, deployment: str) -> Output:
@@ -55,7 +87,7 @@ def redirection(lab, deployment: str) -> Output:
         if owner(pod["metadata"]["name"]) == deployment and pods.ready(pod) and proxies.has_proxy(pod)
     ]
     if not meshed:
-        raise MeshError(f"{deployment} has no ready pod with a sidecar.", "See kubectl get pods: has it been made anew since the label?")
+        raise MeshError(f"{deployment} has no ready pod with a sidecar.", "See kubectl get pods: is it older than the label?")
     log = lab.run(f"kubectl logs {meshed[0]} -c istio-init")
     found = re.search(r"Final iptables state \(IPv4\):\n.*?^(\*nat\n.*?^COMMIT)", log.stdout, re.DOTALL | re.MULTILINE)
     if not found:
