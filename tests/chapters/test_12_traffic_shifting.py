@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from lab_helpers.chapters.c12_traffic_shifting import TrafficShifting, shift
+from lab_helpers.chapters.c12_traffic_shifting import TrafficShifting, health, shift
 from lab_helpers.chapters.c12_traffic_shifting.weights import current
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.wait import wait_until
@@ -86,6 +86,19 @@ def a_subset_that_nobody_defines_is_seen_as_503(lab, tmp_path):
     assert set(seen["status"]) == {200, 503}
     fails("12.3", seen, sentence="requests failed, the first with status 503")
     lab.apply(f"{STEM}/02-all-v1.yaml")
+
+
+@before("stages = []")
+def an_answer_that_is_no_review_belongs_to_its_version_too(lab):
+    """The client cannot tell whose it is; its proxy can."""
+    shift(lab, "reviews", {"v1": 50, "v3": 50})
+    with lab.window() as window:
+        seen = lab.observe("reviews", n=40, path="/no-such-page")
+    assert seen["version"].isna().all()
+    told = lab.requests(window, "destination_version", "response_code")
+    assert set(told["destination_version"]) == {"v1", "v3"} and set(told["response_code"]) == {"404"} and told["requests"].sum() == 40
+    own = told.set_index("destination_version")["requests"]
+    assert health(lab, window, "v3")["requests"] == own["v3"] and health(lab, window, "v3")["failed"] == 0
 
 
 @before("stages = []")
@@ -215,6 +228,20 @@ def test_what_is_refused_is_shown_in_place_and_the_next_one_works(subsets):
     widget.close()
 
 
+def test_after_the_clean_up_the_widget_applies_the_names_again_until_the_checkpoint(subsets):
+    widget = TrafficShifting(subsets, n=50)
+    subsets.delete(f"{STEM}/01-subsets.yaml")
+    ask(widget, {"v1": 50, "v2": 50, "v3": 0})
+    rested(widget)
+    assert widget.state["phase"] == "done" and widget.state["names"]
+    ask(widget, {"v1": 40, "v2": 60, "v3": 0})
+    rested(widget)
+    assert not widget.state["names"]
+    subsets.checkpoint(STEM)
+    assert widget.comm is None, "it has come to rest"
+    assert current(subsets, "reviews") == {}
+
+
 def test_the_widget_needs_names_for_versions(lab):
     lab.checkpoint(STEM)
     with pytest.raises(LabError, match="There is no DestinationRule for reviews"):
@@ -252,7 +279,7 @@ def routes_of_client(lab) -> dict[str, int]:
 
 
 @pytest.mark.timeout(600)
-def test_in_jupyterlab_a_dragged_slider_moves_the_mesh(lab, jupyterlab):
+def test_in_jupyterlab_a_dragged_slider_moves_the_mesh(lab, jupyterlab, tmp_path):
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS) as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         foreign = []
@@ -301,7 +328,12 @@ def test_in_jupyterlab_a_dragged_slider_moves_the_mesh(lab, jupyterlab):
 
         lab.delete(f"{STEM}/01-subsets.yaml")  # now the mesh has no names for versions any more
         widget.get_by_role("button", name="Measure").click()
-        expect(widget.locator(".refused")).to_contain_text("There is no DestinationRule for reviews", timeout=30_000)
+        expect(widget).to_contain_text("The names of the versions had gone, and were applied again", timeout=60_000)
+        expect(widget).to_contain_text("400 of 400 requests sent", timeout=60_000)
+        route = "{hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v1}}]}]}"
+        lab.apply(manifest(tmp_path, "VirtualService", route, "another"))
+        widget.get_by_role("button", name="Measure").click()
+        expect(widget.locator(".refused")).to_contain_text("2 VirtualServices speak for reviews", timeout=30_000)
         if folder := os.environ.get("MESHLAB_SCREENSHOTS"):
             page.screenshot(path=f"{folder}/jupyterlab.png")
         assert foreign == []

@@ -6,7 +6,7 @@ import pandas as pd
 
 from lab_helpers.chapters.c12_traffic_shifting.weights import current, rules
 from lab_helpers.core.errors import LabError
-from lab_helpers.core.statistics import goodness_of_fit, rate_interval, required_n
+from lab_helpers.core.statistics import goodness_of_fit, power, rate_at_most, required_n
 from lab_helpers.kube import pods
 from lab_helpers.kube.kinds import POD
 from lab_helpers.show.checks import register, wrong
@@ -21,7 +21,7 @@ BLACK_STARS = {"v1": 80, "v2": 20}
 # The fault that must not be missed, for each of the three, and how surely it is found.
 FAULTS = {"12.3": {"v1": 20, "v2": 25, "v3": 55}, "12.4": {"v1": 2, "v3": 3}, "12.6": {"v1": 70, "v2": 30}}
 POWER = 0.995
-SEEN_ALL = 200  # of so many to one version, the others may get 2.6 % at most (99 % interval)
+SEEN_ALL = 200  # of so many to one version, with 99 % confidence the others get less than 2.3 %
 
 # What the checks look at.
 Seen = table("version", numbers=["status"])
@@ -57,7 +57,9 @@ def all_to_v1(seen: Seen) -> str:
         )
     if len(seen) < SEEN_ALL:
         raise wrong(f"{len(seen)} requests do not say much", f"Send {SEEN_ALL}.")
-    return f"{counts['v1']} of {len(seen)}. The others get {100 * rate_interval(0, len(seen))[1]:.1f} % at the very most (99 % interval)."
+    return (
+        f"{counts['v1']} of {len(seen)}. With 99 % confidence, the others get less than {rate_at_most(0, len(seen)):.1%} of the requests."
+    )
 
 
 @register("12.3", "15, 25 and 60 in 100")
@@ -79,7 +81,7 @@ def canary_done(lab, stages: Stages) -> str:
     if weights != sorted(weights) or len(weights) < 3 or weights[0] > 25 or weights[-1] != 100:
         raise wrong(
             f"the steps were {', '.join(map(str, weights)) or 'none'} percent",
-            "Begin with a quarter or less, take three steps or more, end with 100.",
+            "Begin with 25 percent or less, take three steps or more, end with 100.",
         )
     failed = stages[stages["failed"] > 0]
     if len(failed):
@@ -111,8 +113,8 @@ def _answered(seen: pd.DataFrame) -> dict[str, int]:
 def _shares(number: str, seen: pd.DataFrame, wanted: dict[str, int]) -> tuple[str, str]:
     counts = _answered(seen)
     needed = required_n(wanted, FAULTS[number], wanted_power=POWER)
+    fault = " : ".join(map(str, FAULTS[number].values()))
     if len(seen) < needed:
-        fault = " : ".join(map(str, FAULTS[number].values()))
         raise wrong(f"{len(seen)} requests are too few to tell", f"Not to miss {fault} takes {needed:,}.")
     strangers = sorted(set(counts) - set(wanted))
     if strangers:
@@ -128,4 +130,11 @@ def _shares(number: str, seen: pd.DataFrame, wanted: dict[str, int]) -> tuple[st
             f"{furthest} answered {share:.1f} %, not {due:.0f} % ({fit})",
             f"Look at the weight of subset {furthest}, and at the labels of that subset.",
         )
-    return f"{fit.words}.", f"{fit}."
+    found = power(len(seen), wanted, FAULTS[number])
+    return f"{fit.words}.", f"{fit}. A mesh that does {fault} is found by so many requests in {_percent(found)} of all runs."
+
+
+def _percent(share: float) -> str:
+    """A share near 1, rounded down: 99.5 %, and never 100 %."""
+    digits = next((digits for digits in range(1, 6) if share < 1 - 10.0 ** -(digits + 2)), 6)
+    return f"{int(share * 10 ** (digits + 2)) / 10**digits:.{digits}f} %"

@@ -72,21 +72,34 @@ function picture(versions) {
   return { svg, draw };
 }
 
-// What is going on, in a sentence or two.
+// What is going on, in a few sentences.
 function sentence(state) {
   if (state.phase === "asked") return "The kernel is asked, and answers when it has nothing else to do. No answer although it is idle? Run this cell again.";
   if (state.phase === "applying") return "Applying the weights …";
-  if (state.sent === undefined) {
-    return state.phase === "stopped" ? "Stopped." : "Release a slider: its weights are applied, and requests are sent to see what comes of them.";
-  }
+  const more = { ready: ` Release a slider: its weights are applied, and ${state.n} requests are sent to see what comes of them.`,
+    frozen: " These sliders rest: the chapter was begun anew. To move the mesh, run this cell again, after the ones above it." }[state.phase] || "";
+  if (state.sent === undefined) return state.phase === "stopped" ? "Stopped." : more.trim();
+  const again = state.names ? "The names of the versions had gone, and were applied again. " : "";
   const effect = state.seconds === null ? "The mesh had these weights already. "
     : `In effect on all ${state.proxies} proxies after ${state.seconds.toFixed(2)} s. `;
   const failed = state.failed ? ` ${state.failed} of them failed.` : "";
   const stopped = state.phase === "stopped" ? " Stopped." : "";
-  const sent = `${state.sent} of ${state.n} requests sent.${failed}${stopped}`;
-  if (state.p === null) return `${effect}${sent} Too few for a test as yet.`;
-  const verdict = state.p >= state.alpha ? "agrees with" : "contradicts";
-  return `${effect}${sent} χ² test: p = ${state.p}, which ${verdict} the weights (α = ${state.alpha}).`;
+  return `${again}${effect}${state.sent} of ${state.n} requests sent.${failed}${stopped} ${verdict(state)}${more}`;
+}
+
+// A verdict is given once, at the number of requests that was fixed before. Until then p is only on its way.
+function verdict(state) {
+  if (state.sent < state.n) {
+    const now = state.p === null ? "Too few for a test as yet." : `p = ${state.p} so far.`;
+    return `${now} No verdict before all ${state.n}, the number that was fixed: who judges at each look is wrong more often than α says.`;
+  }
+  if (state.p === null) return "Too few for a test.";
+  const agrees = state.p >= state.alpha;
+  const lowest = state.lowest < state.p ? ` On the way p had been as low as ${state.lowest}.` : "";
+  const missed = agrees && (state.missed || []).length
+    ? ` The interval of ${state.missed.join(" and ")} misses its mark all the same: by chance alone that happens in up to `
+      + `${Object.values(state.weights).filter(Boolean).length} of 100 such pictures. The test judges all bars together.` : "";
+  return `χ² test of all ${state.sent}: p = ${state.p}, which ${agrees ? "agrees with" : "contradicts"} the weights (α = ${state.alpha}).${lowest}${missed}`;
 }
 
 // Sliders above, picture, sentence below; `asked` is called with the weights when a slider is let go.
@@ -97,7 +110,8 @@ function panel(host, weights, asked) {
   const box = element("div", { class: "sliders" });
   const status = element("p", { class: "status", role: "status" });
   const sliders = versions.map((version) => {
-    const slider = element("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": `weight of ${version}, percent` });
+    const slider = element("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": `weight of ${version}, percent`,
+      "data-lm-suppress-shortcuts": "" }); // in JupyterLab the arrow keys are this slider's then, and move no cell
     const value = element("output");
     slider.addEventListener("input", () => set(rebalance(current, version, Number(slider.value))));
     slider.addEventListener("change", () => asked(current));
@@ -109,6 +123,7 @@ function panel(host, weights, asked) {
     current = { ...wanted };
     for (const { version, slider, value } of sliders) {
       slider.value = current[version];
+      slider.style.setProperty("--at", current[version]);
       value.textContent = `${current[version]} %`;
     }
   };
@@ -119,7 +134,8 @@ function panel(host, weights, asked) {
   };
   set(current);
   host.replaceChildren(box, shares.svg, status);
-  return { set, show, box, status, weights: () => current };
+  const rest = () => sliders.forEach(({ slider }) => { slider.disabled = true; });
+  return { set, show, rest, box, weights: () => current };
 }
 
 // Sliders that move the mesh.
@@ -144,14 +160,25 @@ function live(host, model) {
   again.addEventListener("click", () => ask(view.weights()));
   stop.addEventListener("click", () => tell({ do: "stop" }));
   view.box.after(again, stop);
+  let last = model.get("state"); // that has a picture
   const update = () => {
     const state = model.get("state");
+    if (state.sent !== undefined) last = state;
     stop.disabled = !["applying", "measuring"].includes(state.phase);
     view.show(state);
   };
   model.on("change:state", update);
   model.on("comm_live_update", gone); // Kernel > Restart, before anybody has touched a slider
   update();
+  return () => { // the widget was closed: its last picture stays
+    model.off("change:state", update);
+    model.off("comm_live_update", gone);
+    again.remove();
+    stop.remove();
+    view.rest();
+    view.set(last.weights);
+    view.show({ ...last, phase: "frozen" });
+  };
 }
 
 const models = () => (globalThis.meshlabShifting ??= new Map());
@@ -171,12 +198,14 @@ async function initialize({ model }) {
 
 function output(host, recorded, place) {
   const still = [...host.childNodes];
-  let shown = null;
+  let [shown, freeze] = [null, null];
   const update = () => {
     const model = models().get(place);
-    if (model && model !== shown) live(host, model);
-    else if (!model && recorded.length) replay(host, recorded);
-    else if (!model) host.replaceChildren(...still);
+    if (model === shown) return;
+    if (model) freeze = live(host, model);
+    else if (freeze) freeze();
+    else if (recorded.length) replay(host, recorded);
+    else host.replaceChildren(...still);
     shown = model;
   };
   document.addEventListener("meshlab-shifting", update);

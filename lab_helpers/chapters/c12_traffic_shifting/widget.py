@@ -16,17 +16,20 @@ from uuid import uuid4
 import anywidget
 import traitlets
 
-from lab_helpers.chapters.c12_traffic_shifting.weights import Progress, current, subsets
+from lab_helpers.chapters.c12_traffic_shifting.weights import Progress, current, rules, subsets
 from lab_helpers.chapters.c12_traffic_shifting.weights import follow as steps
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.statistics import ALPHA, goodness_of_fit, rate_interval
+from lab_helpers.istio import apply
 from lab_helpers.kube import objects
+from lab_helpers.kube.apply import Change
 from lab_helpers.show.background import Background
 from lab_helpers.show.plots import plot_shares
 
 HERE = files("lab_helpers.chapters.c12_traffic_shifting")
 SCRIPT, STYLE = (HERE / "widget.js").read_text(encoding="utf-8"), (HERE / "widget.css").read_text(encoding="utf-8")
 CONFIDENCE = 0.99
+_living: list[TrafficShifting] = []
 
 
 def follow(lab, service: str, weights: Mapping[str, int], n: int = 400, stopped: Callable[[], bool] = lambda: False) -> Iterator[dict]:
@@ -38,12 +41,16 @@ def follow(lab, service: str, weights: Mapping[str, int], n: int = 400, stopped:
     ------
     dict
         What can be drawn, as JSON takes it: ``weights`` and ``counts`` by version, ``intervals`` (99 % Clopper-Pearson, percent, by
-        version), ``sent``, ``failed``, ``n``, ``p`` (of the chi-square test; None while there are too few requests for one),
-        ``alpha``, ``proxies`` and ``seconds`` (how many follow, and how long after the change; None where nothing changed).
+        version), ``missed`` (versions whose interval does not hold their weight), ``sent``, ``failed``, ``n``, ``p`` (of the chi-square
+        test; None while there are too few requests for one), ``lowest`` (the least that p has been on the way), ``alpha``, ``proxies``
+        and ``seconds`` (how many follow, and how long after the change; None where nothing changed).
     """
+    lowest = None
     with objects.sentences(f"Shifting {service}"):
         for progress in steps(lab, service, weights, n, stopped=stopped):
-            yield _state(progress)
+            state = _state(progress)
+            lowest = min((p for p in (lowest, state["p"]) if p is not None), default=None)
+            yield {**state, "lowest": lowest}
 
 
 def rehearse(lab, service: str, settings: Sequence[Mapping[str, int]], n: int = 400) -> list[list[dict]]:
@@ -59,9 +66,11 @@ def _state(progress: Progress) -> dict:
     except LabError:  # too few as yet
         p = None
     changed = bool(progress.effect.proxies)
+    wanted = {name: progress.weights.get(name, 0) / 100 for name in intervals}
     return {
         "weights": progress.weights, "counts": progress.counts,
         "intervals": {name: [round(100 * low, 1), round(100 * high, 1)] for name, (low, high) in intervals.items()},
+        "missed": [name for name, (low, high) in intervals.items() if not low <= wanted[name] <= high],
         "sent": progress.sent, "failed": progress.failed, "n": progress.n, "p": p, "alpha": ALPHA,
         "proxies": progress.effect.proxies, "seconds": round(progress.effect.seconds, 2) if changed else None,
     }  # fmt: skip
@@ -71,7 +80,8 @@ class TrafficShifting(anywidget.AnyWidget):
     """Three linked sliders and the shares that the mesh makes of them.
 
     On release the weights are applied, and requests are sent until there are `n`; a newer release ends an older one's
-    traffic. Whatever the API server or the mesh refuses is shown in place.
+    traffic. Whatever the API server or the mesh refuses is shown in place. Where the names of the versions have gone since, as after the
+    chapter's clean-up, they are applied again. At the chapter's next checkpoint, or beside a newer one of these, it comes to rest.
 
     Parameters
     ----------
@@ -95,20 +105,36 @@ class TrafficShifting(anywidget.AnyWidget):
     place = traitlets.Unicode().tag(sync=True)  # by which its output on the page knows the model: the model's own id
 
     def __init__(self, lab, service: str = "reviews", n: int = 400, recorded: Sequence[Sequence[dict]] = ()):
-        self.background = Background(lambda wanted, stopped: follow(lab, service, wanted, n, stopped), self._show, self._fail)
+        self.background = Background(lambda wanted, stopped: self._follow(wanted, n, stopped), self._show, self._fail)
+        self.lab, self.service = lab, service
         with objects.sentences(f"Reading the weights of {service}"):
             versions, now = subsets(lab, service), current(lab, service)
+            self.names = [_as_applied(each) for each in rules(lab, "DestinationRule", service)]
+        freeze(lab)
         weights = now if set(now) <= set(versions) and sum(now.values()) == 100 else {versions[0]: 100}
         self.recorded = list(recorded)
         weights = {name: weights.get(name, 0) for name in versions}
         place = uuid4().hex
-        super().__init__(state={"weights": weights, "phase": "ready", "n": n}, place=place, model_id=place)
+        last = self.recorded[-1][-1] if self.recorded and self.recorded[-1][-1]["weights"] == weights else {"weights": weights, "n": n}
+        super().__init__(state={**last, "phase": "ready"}, place=place, model_id=place)
+        self.n = n
         self.on_msg(self._told)
+        _living.append(self)
 
     def close(self) -> None:
-        """End the traffic and its thread, and take the widget off the page."""
+        """End the traffic and its thread; the last picture stays on the page."""
+        if self in _living:
+            _living.remove(self)
         self.background.close()
         super().close()
+
+    def _follow(self, weights: dict, n: int, stopped: Callable[[], bool]) -> Iterator[dict]:
+        with objects.sentences(f"Shifting {self.service}"):
+            gone = not rules(self.lab, "DestinationRule", self.service)
+            if gone:
+                apply.write(self.lab, self.names)
+        for state in follow(self.lab, self.service, weights, n, stopped):
+            yield {**state, "names": gone}
 
     def _told(self, _widget, message: dict, _buffers) -> None:
         if message.get("do") == "stop":
@@ -116,7 +142,7 @@ class TrafficShifting(anywidget.AnyWidget):
             self.state = {**self.state, "phase": "stopped"}
         elif message.get("do") == "apply":
             weights = {str(name): weight for name, weight in message["weights"].items()}
-            self.state = {"weights": weights, "phase": "applying", "n": self.state["n"]}
+            self.state = {"weights": weights, "phase": "applying", "n": self.n}
             self.background.request(weights)
 
     def _show(self, weights: dict, state: dict) -> None:
@@ -125,7 +151,7 @@ class TrafficShifting(anywidget.AnyWidget):
 
     def _fail(self, weights: dict, error: LabError) -> None:
         if self.state.get("weights") == weights:
-            self.state = {"weights": weights, "phase": "refused", "n": self.state["n"], "what": error.what, "do": error.do}
+            self.state = {"weights": weights, "phase": "refused", "n": self.n, "what": error.what, "do": error.do}
 
     def __repr__(self) -> str:
         return "Sliders for the weights of traffic, and the shares that come of them."
@@ -134,6 +160,19 @@ class TrafficShifting(anywidget.AnyWidget):
         # HTML, and no view of the model: JupyterLab prefers a view to HTML, and has nothing but "model not found" for it in a notebook
         # that is opened when its kernel has gone.
         return {"text/html": replay(self.recorded, self.place), "text/plain": repr(self)}
+
+
+def freeze(lab) -> list[Change]:
+    """Bring the widgets of the lab's namespace to rest, whose picture is of a mesh that is about to be another."""
+    for each in [each for each in _living if each.lab.namespace == lab.namespace]:
+        each.close()
+    return []
+
+
+def _as_applied(document: dict) -> dict:
+    """An object without what the API server has added."""
+    kept = {"name": document["metadata"]["name"]}
+    return {"apiVersion": document["apiVersion"], "kind": document["kind"], "metadata": kept, "spec": document["spec"]}
 
 
 def replay(recorded: Sequence[Sequence[dict]], place: str = "") -> str:

@@ -1,4 +1,4 @@
-"""What a rule is worth, told before it is used: how often it accuses a right mesh, how often it misses a fault, how many requests it takes."""
+"""What a rule is worth before it is used: how often it accuses a right mesh, how often it misses a fault, how many requests it takes."""
 
 from __future__ import annotations
 

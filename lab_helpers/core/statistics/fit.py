@@ -49,8 +49,8 @@ class Fit:
         return f"{self.n:,} requests, which {'agree with' if self.passed else 'contradict'} the expected shares"
 
     def __str__(self) -> str:
-        verdict = "agrees with" if self.passed else "contradicts"
-        return f"χ² = {self.statistic:.2f} over n = {self.n:,}: p = {self.p_value:.2g}, which {verdict} the expected shares (α = {self.alpha:g})"
+        verdict = f"{'agrees with' if self.passed else 'contradicts'} the expected shares (α = {self.alpha:g})"
+        return f"χ² = {self.statistic:.2f} over n = {self.n:,}: p = {self.p_value:.2g}, which {verdict}"
 
 
 def goodness_of_fit(counts: Mapping[str, int], expected: Mapping[str, float], alpha: float = ALPHA) -> Fit:
