@@ -87,6 +87,12 @@ def place(name: str) -> Path | None:
     return next((found.relative_to(folder) for folder in folders() if found.is_relative_to(folder)), None)
 
 
+def beside(name: str) -> str:
+    """Its path from the notebook's folder; empty for a manifest that does not lie in there."""
+    found = find(name).absolute()
+    return found.relative_to(Path.cwd()).as_posix() if found.is_relative_to(Path.cwd()) else ""
+
+
 def of_the_course(name: str) -> bool:
     """Whether `name` means a manifest as the course has it, be it in a learner's copy."""
     at = place(name)

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import nbformat
 
+from lab_helpers.show.manifests import LINK
+
 # The kernel's and papermill's own notes: times, paths, versions of this machine.
 CELL_NOTES = ("execution", "papermill", "jupyter", "ExecuteTime", "collapsed")
-# What no two runs share, and what stands for it: the time to effect, ids of requests and of traces.
+# What no two runs share, and what stands for it: the time to effect, ids of requests and of traces, and a link to a file of the desk.
 OF_THE_RUN = (
+    (LINK, ""),
     (re.compile(r"(?<=proxies) after \d+\.\d\d s"), ""),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "REQUEST-ID"),
     (re.compile(r"(?<=/traces/)[0-9a-f]{16,32}\b"), "TRACE-ID"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab_helpers.core import text
 from lab_helpers.core.errors import ManifestError
-from lab_helpers.core.manifests import FOLDER, find, load, named, of_the_course, place, title
+from lab_helpers.core.manifests import FOLDER, beside, find, load, named, of_the_course, place, title
 from lab_helpers.istio import analysis, converge, gateway, proxies, told
 from lab_helpers.kube import channels, objects, rollout
 from lab_helpers.kube.apply import Manifest, Outcome, put, refused, take
@@ -80,7 +80,7 @@ def made_here(document: dict) -> bool:
 
 
 def _as_written(names: list[str]) -> list[Manifest]:
-    return [Manifest(_file(name), text.read(find(name), name), [title(each) for each in load(name)]) for name in names]
+    return [Manifest(_file(name), text.read(find(name), name), [title(each) for each in load(name)], beside(name)) for name in names]
 
 
 def _file(name: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lab_helpers.core import text
 from lab_helpers.core.errors import CommandError
-from lab_helpers.core.manifests import FOLDER, folders
+from lab_helpers.core.manifests import FOLDER, beside, folders
 from lab_helpers.kube.apply import Manifest
 from lab_helpers.kube.client import Client
 
@@ -120,7 +120,7 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
             f"{line} ended with exit code {done.returncode}{f', not {code}' if code else ''}: {(stdout + stderr).strip()}",
             "Correct the command and run it again.",
         )
-    manifests = [Manifest(name, text.read(at / name, name), []) for name in shown]
+    manifests = [Manifest(name, text.read(at / name, name), [], beside(name)) for name in shown]
     return Output(line, stdout, stderr, done.returncode, manifests)
 
 

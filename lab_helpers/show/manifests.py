@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import escape
+from urllib.parse import quote
 
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
@@ -22,6 +23,7 @@ COLOURS = {
     "number": "color-mix(in srgb, currentColor 35%, #bc4c00)",
     "note": "color-mix(in srgb, currentColor 72%, transparent)",
 }
+LINK = re.compile(r' <a class="meshlab-edit" [^>]*>[^<]*</a>')
 SIGNED = {"+": "#2da44e", "-": "#cf222e"}
 FOLDED = '<details style="margin: .2em 0"{opened}><summary>{summary}</summary>{content}</details>'
 
@@ -54,12 +56,19 @@ def shown(manifests: list[Manifest], changes: list[Change], pre: str) -> str:
         lines = manifest.text.count("\n")
         opened = lines <= room and not (manifest.objects and made.isdisjoint(manifest.objects))
         room -= lines if opened else 0
-        parts.append(
-            FOLDED.format(
-                opened=" open" if opened else "", summary=f"<code>{escape(manifest.name)}</code>", content=yaml(manifest.text, pre)
-            )
-        )
+        summary = f"<code>{escape(manifest.name)}</code>{_link(manifest.beside)}"
+        parts.append(FOLDED.format(opened=" open" if opened else "", summary=summary, content=yaml(manifest.text, pre)))
     return "".join(parts)
+
+
+def without_links(html: str) -> str:
+    """What `shown` gives, for a page that has no editor."""
+    return LINK.sub("", html)
+
+
+def _link(beside: str) -> str:
+    """A link that opens a file in JupyterLab's editor: relative to the notebook, as JupyterLab takes it."""
+    return f' <a class="meshlab-edit" href="{escape(quote(beside))}">open in the editor</a>' if beside else ""
 
 
 def yaml(text: str, pre: str) -> str:

@@ -45,6 +45,12 @@ def applied(action, *lines):
     return render.outcome(Outcome("kubectl", [Change(f"Service {number}", action) for number in range(len(lines))], manifests=written))
 
 
+def test_a_file_of_the_desk_opens_in_the_editor_and_a_page_without_one_has_no_link():
+    own, other = (manifests.shown([Manifest("a.yaml", "kind: X\n", [], beside)], [], "") for beside in ("my/a b.yaml", ""))
+    assert '<a class="meshlab-edit" href="my/a%20b.yaml">' in own and "<a " not in other
+    assert manifests.without_links(own) == other
+
+
 @pytest.mark.parametrize(
     ("action", "lines", "opened"),
     [

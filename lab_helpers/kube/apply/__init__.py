@@ -50,11 +50,14 @@ class Manifest:
     text : str
     objects : list of str
         What is in it, each as ``Deployment reviews-v1``.
+    beside : str
+        Its path from the notebook's folder, if it lies in there.
     """
 
     name: str
     text: str
     objects: list[str]
+    beside: str = ""
 
 
 @dataclass(frozen=True)
