@@ -18,6 +18,18 @@ from lab_helpers.core.paths import ROOT
 
 TEMPLATES = files("lab_helpers.course") / "template"
 STEM = re.compile(r"\d\d_[a-z][a-z0-9_]*")
+EXERCISE = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: reviews
+spec:
+  hosts: [reviews]
+  http:
+    - route:
+        - destination:
+            host: reviews
+"""
 # The notebook, cell by cell: its kind (or its tags, for code) and its source.
 CELLS = (
     (
@@ -32,17 +44,28 @@ CELLS = (
     ("nbval-ignore-output", "from lab_helpers.chapters.c$stem import *\n\nlab = connect(context, namespace=namespace)"),
     ("markdown", "## Checkpoint\n\nBookinfo with its sidecars. From any other state, this cell leads there."),
     ("nbval-ignore-output", 'lab.checkpoint("$stem")'),
-    ("markdown", "## Step 1: …\n\n**Predict.** What will happen?"),
+    (
+        "markdown",
+        "## Step 1: …\n\nA `VirtualService` says …\n\n**Predict.** With a timeout of two seconds, how many of twenty requests fail?",
+    ),
+    ("", 'predict("$number.a", ["none", "some", "all"])'),
     ("", 'lab.apply("$stem/01-first.yaml")'),
-    ("nbval-ignore-output", 'seen = lab.observe("reviews", n=20)\nassert (seen.status == 200).all()\nseen.head()'),
+    ("nbval-ignore-output", 'seen = lab.observe("reviews", n=20)\nseen.head()'),
+    ("claim remove-cell", "assert (seen.status == 200).all()"),
+    (
+        "",
+        'failed = int((seen.status != 200).sum())\n'
+        'resolve("$number.a", "none" if not failed else "all" if failed == len(seen) else "some")',
+    ),
     ("", 'check("$number.1", seen)'),
     ("markdown", "**Explain.** …"),
-    ("markdown", "## Exercise: …\n\nAsk 40 times more, and keep what you saw as `mine`."),
-    ("exercise", "# Your turn: mine = ..."),
-    ("solution hide-cell", 'mine = lab.observe("reviews", n=40)'),
+    ("markdown", "## Exercise: …\n\nHave the mesh wait no longer than one second, and keep what twenty requests then give as `mine`."),
+    ("exercise", f"%%writefile my/$number-timeout.yaml\n{EXERCISE}      # Your turn: how long may it take?\n"),
+    ("solution hide-cell", f"%%writefile my/$number-timeout.yaml\n{EXERCISE}      timeout: 1s\n"),
+    ("nbval-ignore-output", 'lab.apply("my/$number-timeout.yaml")\nmine = lab.observe("reviews", n=20)'),
     ("", 'check("$number.1", mine)'),
     ("markdown", "## Clean-up"),
-    ("", 'lab.delete("$stem/01-first.yaml")'),
+    ("", 'lab.delete("my/$number-timeout.yaml")'),
     ("markdown", "## Summary\n\n- …\n\n**On a real cluster** …"),
 )  # fmt: skip
 
