@@ -13,18 +13,15 @@ import sys
 from pathlib import Path
 
 import nbformat
-import plotly.io
 import plotly.offline
 import yaml
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.paths import ROOT
-from lab_helpers.course import landing
+from lab_helpers.course.pages import article, chapter, landing, lighter
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.progress.estimates import about
 
-PLOTLY = "application/vnd.plotly.v1+json"
-WIDGET = "application/vnd.jupyter.widget-view+json"
 SHORT = 60  # seconds: parts of the lab that take less have no row of their own
 SLIDERS = "12_traffic_shifting"  # whose recording is on the first page
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -42,7 +39,7 @@ def build(notebooks: Path, out: Path, runs: Path | None = None, images: str | No
     runs : Path, optional
         What the run measured: ``{"lab": str, "chapters": {stem: {"finished": ISO 8601 in UTC, "seconds": float}}}``.
     images : str, optional
-        The table of the lab's images, in Markdown.
+        The list of the lab's images, in Markdown.
 
     Returns
     -------
@@ -68,6 +65,7 @@ def build(notebooks: Path, out: Path, runs: Path | None = None, images: str | No
             "The site was not built:\n  " + "\n  ".join(complaints or lines[-15:]),
             "Each line names a file and what is wrong in it; correct them and build again.",
         )
+    lighter.lighten(out / "_build" / "html")
     return out / "_build" / "html" / "index.html"
 
 
@@ -92,30 +90,19 @@ def stage(notebooks: Path, source: Path, runs: Path | None = None, images: str |
         shutil.copy(ROOT / name, source / name)
     (source / "notebooks").mkdir()
     for stem in chapters():
-        notebook = nbformat.read(notebooks / f"{stem}.ipynb", as_version=4)
-        nbformat.write(readable(notebook), source / "notebooks" / f"{stem}.ipynb")
-        if "Plotly.newPlot" in (source / "notebooks" / f"{stem}.ipynb").read_text(encoding="utf-8"):
+        notebook = chapter.readable(nbformat.read(notebooks / f"{stem}.ipynb", as_version=4))
+        nbformat.write(notebook, source / "notebooks" / f"{stem}.ipynb")
+        if chapter.has_figures(notebook):
             (source / "book" / "_static" / "plotly.min.js").write_text(plotly.offline.get_plotlyjs(), encoding="utf-8")
     (source / "book" / "_runs.md").write_text(runs_table(runs), encoding="utf-8")
     (source / "book" / "_seconds.md").write_text(seconds_table(), encoding="utf-8")
-    (source / "book" / "_gallery.md").write_text(landing.gallery(source / "notebooks", chapters()), encoding="utf-8")
+    (source / "book" / "_gallery.md").write_text(
+        landing.gallery(source / "notebooks", chapters(), source / "book" / "_static" / "cards"), encoding="utf-8"
+    )
     (source / "book" / "_replay.md").write_text(landing.replay(source / "notebooks" / f"{SLIDERS}.ipynb"), encoding="utf-8")
+    (source / "book" / "_article.md").write_text(article.table(source / "notebooks"), encoding="utf-8")
     absent = "This copy of the site was built where the lab's images were not, so their list is not shown here."
     (source / "book" / "_images.md").write_text(images or absent, encoding="utf-8")
-
-
-def readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Give each figure and widget a form that a page can show by itself, and drop what papermill notes of the machine."""
-    notebook.metadata.pop("papermill", None)
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    for output in outputs:
-        if "text/html" in output.get("data", {}):
-            output.data.pop(WIDGET, None)  # its kernel is not there; the HTML beside it shows a recording
-    for output in (each for each in outputs if PLOTLY in each.get("data", {})):
-        figure = output.data.pop(PLOTLY)
-        script = "../_static/plotly.min.js"  # the default would load it from another site
-        output.data["text/html"] = plotly.io.to_html(figure, include_plotlyjs=script, full_html=False, validate=False)
-    return notebook
 
 
 def seconds_table() -> str:

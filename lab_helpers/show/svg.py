@@ -6,6 +6,7 @@ from html import escape
 
 # Told apart by everyone, and seen on white as well as on black.
 GOOD, WARN, BAD = "#2f9e60", "#e8833a", "#e0474c"
+SMALLEST = 12  # pixels: what is smaller cannot be read by everybody
 HUES = ("#4d8fdb", "#e8833a", "#9a6fd0", "#2f9e60", "#c7588f", "#8a8a3a", "#3aa3a3")
 
 
@@ -15,7 +16,7 @@ class Drawing:
     Parameters
     ----------
     width, height : float
-        In pixels; it shrinks with the page.
+        In pixels; on a page that is narrower it scrolls, so that its text stays as large as it is.
     parts : list of str
         Elements of the SVG.
     caption : str
@@ -25,7 +26,7 @@ class Drawing:
     def __init__(self, width: float, height: float, parts: list[str], caption: str):
         self.caption = caption
         head = f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" xmlns="http://www.w3.org/2000/svg"'
-        look = "max-width: 100%; height: auto; color: inherit; font: 12px system-ui, sans-serif"
+        look = "height: auto; color: inherit; font: 12px system-ui, sans-serif"
         self.svg = f'{head} style="{look}">{"".join(parts)}</svg>'
 
     def _repr_html_(self) -> str:
@@ -36,8 +37,9 @@ class Drawing:
 
 
 def text(x: float, y: float, words: str, anchor: str = "middle", size: float = 12, colour: str = "currentColor", weight: int = 400) -> str:
-    """A line of text, vertically centred on `y`."""
-    look = f'text-anchor="{anchor}" font-size="{size:g}" fill="{colour}"' + (f' font-weight="{weight}"' if weight != 400 else "")
+    """A line of text, vertically centred on `y`; one that would be too small to read is made larger."""
+    look = f'text-anchor="{anchor}" font-size="{max(size, SMALLEST):g}" fill="{colour}"'
+    look += f' font-weight="{weight}"' if weight != 400 else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" dy=".35em" {look}>{escape(words)}</text>'
 
 

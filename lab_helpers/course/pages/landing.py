@@ -19,13 +19,13 @@ def replay(notebook: Path) -> str:
     return _raw(re.sub(r"<p class='note'>.*?</p>", "", found[-1])) if found else ""
 
 
-def gallery(notebooks: Path, stems: list[str]) -> str:
-    """A card for each chapter, as Markdown: its number, title, question, minutes and first picture."""
+def gallery(notebooks: Path, stems: list[str], cards: Path) -> str:
+    """A card for each chapter, as Markdown: its number, title, question, minutes and picture, from the folder `cards` or its outputs."""
     cards = []
     for stem in (each for each in stems if each in chapters.stems()):
         record, notebook = chapters.load(stem), notebooks / f"{stem}.ipynb"
         cards.append(
-            f'<a class="chapter" href="../notebooks/{stem}.html"><div class="picture" aria-hidden="true">{_picture(notebook)}</div>'
+            f'<a class="chapter" href="../notebooks/{stem}.html"><div class="picture" aria-hidden="true">{_picture(notebook, cards)}</div>'
             f"<div><strong>{escape(title(notebook))}</strong></div><div>{escape(record.question)}</div>"
             f"<div><small>{record.minutes} minutes</small></div></a>"
         )
@@ -38,10 +38,13 @@ def title(notebook: Path) -> str:
     return first.removeprefix("# ")
 
 
-def _picture(notebook: Path) -> str:
-    """The first drawing of a chapter; empty where it has none."""
+def _picture(notebook: Path, cards: Path) -> str:
+    """The picture on a chapter's card: one made for it, else its first drawing, without words, which are too small to read there."""
+    if (card := cards / f"{notebook.stem}.svg").is_file():
+        return card.read_text(encoding="utf-8")
     svgs = (re.search(r"<svg\b.*?</svg>", shown, re.DOTALL) for shown in _shown(notebook))
-    return next((found[0] for found in svgs if found), "")
+    found = next((found[0] for found in svgs if found), "")
+    return re.sub(r"<(text|title)\b.*?</\1>", "", found, flags=re.DOTALL)
 
 
 def _shown(notebook: Path) -> list[str]:
