@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pandas as pd
+import yaml
 
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.wait import wait_until
@@ -17,7 +18,7 @@ COLUMNS = ["time", "utilization", "wanted", "pods"]
 
 @objects.sentences("Following the autoscaler")
 def follow(lab, name: str, pods: int, deadline: float = 180.0) -> pd.DataFrame:
-    """Watch the autoscaler `name` until it has measured something, wants `pods` pods, and exactly that many are ready.
+    """Watch the autoscaler `name` until it has measured something, wants `pods` pods, and sees that exactly so many are ready.
 
     Parameters
     ----------
@@ -50,7 +51,8 @@ def follow(lab, name: str, pods: int, deadline: float = 180.0) -> pd.DataFrame:
         now = (use(found), found["status"].get("desiredReplicas") or ready, ready)  # 0 stands for: not yet decided
         if not rows or str(rows[-1][1:]) != str(now):
             rows.append((pd.Timestamp.now("UTC"), *now))
-        return now[1:] == (pods, pods) and not math.isnan(now[0])
+        seen = found["status"].get("currentReplicas")  # as of its last round
+        return (*now[1:], seen) == (pods, pods, pods) and not math.isnan(now[0])
 
     def late() -> str:
         said = condition(_read(lab, name))
@@ -60,6 +62,18 @@ def follow(lab, name: str, pods: int, deadline: float = 180.0) -> pd.DataFrame:
     do = f"kubectl describe hpa {name} says what it has tried; kubectl top pods, whether there is anything to measure."
     wait_until(there, f"{pods} pods of {name}", deadline, every=0.3, late=late, do=do)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def scalers_of_profile(lab, profile: str) -> pd.DataFrame:
+    """The autoscalers of a profile of Istio.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a HorizontalPodAutoscaler: deployment, from, to (numbers of pods), measures, target.
+    """
+    written = yaml.safe_load_all(lab.run(f"istioctl manifest generate --set profile={profile}").stdout)
+    return pd.DataFrame([_scaler(each["spec"]) for each in written if each and each["kind"] == "HorizontalPodAutoscaler"])
 
 
 def _read(lab, name: str) -> dict:
@@ -84,3 +98,14 @@ def use(found: dict) -> float:
 
 def _ready(lab, name: str) -> int:
     return sum(map(of_pods.ready, lab.client.list(POD, labels={"app": name})))
+
+
+def _scaler(spec: dict) -> dict:
+    measures = spec["metrics"][0]["resource"]
+    return {
+        "deployment": spec["scaleTargetRef"]["name"],
+        "from": spec["minReplicas"],
+        "to": spec["maxReplicas"],
+        "measures": measures["name"],
+        "target": f"{measures['target']['averageUtilization']} %",
+    }

@@ -9,7 +9,9 @@ from lab_helpers.kube.kinds import AUTOSCALER
 from lab_helpers.show.checks import register, wrong
 from lab_helpers.show.inputs import table
 
-OLDEST = (1, 31)  # the oldest Kubernetes that Istio 1.31 supports
+OLDEST = (1, 32)  # the oldest Kubernetes that Istio 1.31 supports
+
+SIDECAR = 0.1  # CPUs that a sidecar requests by Istio's defaults
 
 # What the checks look at.
 Seen = table(numbers=["wanted", "pods"], measured=["utilization"])
@@ -17,20 +19,21 @@ Seen = table(numbers=["wanted", "pods"], measured=["utilization"])
 
 @register("02.1", "Is it new enough, and is there room?")
 def room(lab, answer: float) -> str:
-    """The learner's sum is that of the nodes, and all of them run a Kubernetes that Istio supports."""
+    """The learner's number of sidecars is what the nodes can take, and all of them run a Kubernetes that Istio supports."""
     table = cluster.nodes(lab)
-    total = table["cpus"].sum()
-    if abs(answer - total) > 0.005:
-        raise wrong(f"the pods of this cluster do not have {answer:g} processors to share", "Add up the column cpus.")
+    fit = sum(int(cpus / SIDECAR + 1e-6) for cpus in table["cpus"])
+    if answer != fit:
+        raise wrong(f"there is not room for {answer:g} of them", "For each node: its cpus, divided by what one requests, rounded down.")
     for node in table.itertuples():
         version = tuple(int(part) for part in node.kubelet.lstrip("v").split(".")[:2])
         if version < OLDEST:
             raise wrong(f"{node.node} runs {node.kubelet}", f"Istio 1.31 supports Kubernetes {OLDEST[0]}.{OLDEST[1]} and newer.")
-    return f"{len(table)} node, {total:g} processors and {table['memory'].sum():g} GiB for pods, all on {table['kubelet'].min()} or newer."
+    room = f"{table['cpus'].sum():g} CPUs and {table['memory'].sum():g} GiB for pods"
+    return f"{_nodes(len(table))} with {room}, so with up to {fit} sidecars; all on {table['kubelet'].min()} or newer."
 
 
-@register("02.2", "Who wires the pods")
-def who_wires(lab, answer: str) -> str:
+@register("02.2", "Who sets up a pod's network")
+def who_sets_it_up(lab, answer: str) -> str:
     """The learner names the first plugin of the chain."""
     plugins = cluster.network(lab)
     if answer != plugins[0]:
@@ -53,7 +56,7 @@ def metrics_api(lab) -> str:
     missing = sorted(set(cluster.nodes(lab)["node"]) - {each["metadata"]["name"] for each in measured})
     if missing:
         raise wrong(f"node {missing[0]} has not been measured", "Does metrics-server trust the certificate of its kubelet?")
-    return f"available, with {len(measured)} node measured over the last {float(measured[0]['window'].rstrip('s')):.0f} s or so."
+    return f"available, with {_nodes(len(measured))} measured over the last {float(measured[0]['window'].rstrip('s')):.0f} s or so."
 
 
 @register("02.4", "Up, and down again")
@@ -80,7 +83,7 @@ def by_container(lab) -> str:
     """The autoscaler of web measures one container, keeps two pods, and is able to act."""
     found = lab.client.get(AUTOSCALER, "web")
     if found is None:
-        raise wrong("there is no HorizontalPodAutoscaler web", "Change the one that was there, or make it anew.")
+        raise wrong("there is no HorizontalPodAutoscaler web", "Change the one that was there, or make another.")
     metrics = found["spec"].get("metrics") or []
     kinds = {each["type"] for each in metrics}
     if kinds != {"ContainerResource"}:
@@ -97,3 +100,7 @@ def by_container(lab) -> str:
     if not any("containerResource" in each for each in found["status"].get("currentMetrics") or []):
         raise wrong("it has not measured anything since it was changed", 'Wait for it: follow(lab, "web", 2).')
     return f"it measures the container web alone, at {autoscaler.use(found):.0f} %, and keeps two pods at least."
+
+
+def _nodes(count: int) -> str:
+    return "1 node" if count == 1 else f"{count} nodes"

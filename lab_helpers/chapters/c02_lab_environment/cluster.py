@@ -1,4 +1,4 @@
-"""What a cluster says of itself: its nodes, the network of its pods, how it was set up."""
+"""What a cluster says of itself: its nodes, and who sets up the network of its pods."""
 
 from __future__ import annotations
 
@@ -7,19 +7,11 @@ import json
 import pandas as pd
 from kubernetes.utils.quantity import parse_quantity
 
-from lab_helpers.core.errors import ClusterError, TrafficError
+from lab_helpers.core.errors import TrafficError
 from lab_helpers.kube import channels, objects, pods
 from lab_helpers.kube.kinds import NODE
 
 READER = "node-reader"
-CRI_METRICS = 11234  # the port that the article gives to containerd's own metrics
-# What the article's talhelper file asks for, by field.
-ARTICLE = {
-    "talosVersion": "v1.7.4", "kubernetesVersion": "v1.29.1", "endpoint": "192.168.128.27:6443",
-    "nodes": "3: controlplane, worker-1, worker-2", "nodes[].arch": "amd64",
-    "allowSchedulingOnMasters": "true", "cniConfig.name": "flannel",
-    "kubelet rotate-server-certificates": "true", "containerd [metrics]": f"port {CRI_METRICS}",
-}  # fmt: skip
 
 
 @objects.sentences("Listing nodes")
@@ -33,7 +25,7 @@ def nodes(lab) -> pd.DataFrame:
 
         - node, address: its name and its address inside the cluster
         - kubelet, os, runtime, arch: versions as it reports them
-        - cpus, memory: what pods may use of it (allocatable), in processors and in GiB
+        - cpus, memory: what pods may use of it (allocatable), in CPUs and in GiB
         - pods: how many of them it takes
         - schedulable: whether an ordinary pod may be put there
     """
@@ -52,7 +44,7 @@ def network(lab) -> list[str]:
         That pod is not there, or finds no configuration.
     """
     done = channels.execute(
-        lab.client, _reader(lab), READER, ["sh", "-c", "cat $(ls /cni/*.conflist /cni/*.conf 2>/dev/null | sort | head -1)"]
+        lab.client, reader(lab), READER, ["sh", "-c", "cat $(ls /cni/*.conflist /cni/*.conf 2>/dev/null | sort | head -1)"]
     )
     try:
         found = json.loads(done.stdout)
@@ -62,45 +54,6 @@ def network(lab) -> list[str]:
             "Its container runtime may look for it elsewhere than in /etc/cni/net.d.",
         ) from error
     return [plugin["type"] for plugin in found.get("plugins", [found])]
-
-
-@objects.sentences("Comparing with the article")
-def beside_article(lab) -> pd.DataFrame:
-    """What the article's cluster was asked to be, beside what this one is.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a field of the article's talhelper file (the index); columns ``article`` and ``this cluster``.
-    """
-    table = nodes(lab)
-    kubelet = kubelet_config(lab, table["node"][0])
-    here = {
-        "talosVersion": table["os"][0],
-        "kubernetesVersion": lab.client.version,
-        "endpoint": lab.client.context.server.partition("://")[2],
-        "nodes": f"{len(table)}: {', '.join(table['node'])}",
-        "nodes[].arch": ", ".join(sorted(set(table["arch"]))),
-        "allowSchedulingOnMasters": str(bool(table["schedulable"].all())).lower(),
-        "cniConfig.name": " + ".join(network(lab)),
-        "kubelet rotate-server-certificates": str(bool(kubelet.get("serverTLSBootstrap"))).lower(),
-        "containerd [metrics]": f"port {CRI_METRICS}" if _listens(lab, table["address"][0], CRI_METRICS) else "off",
-    }
-    return pd.DataFrame({"article": ARTICLE, "this cluster": here}).loc[list(ARTICLE)]
-
-
-def kubelet_config(lab, node: str) -> dict:
-    """The configuration that the kubelet of `node` runs with, as it says itself.
-
-    Raises
-    ------
-    ClusterError
-        It does not say so to us.
-    """
-    answer = lab.client.raw(f"/api/v1/nodes/{node}/proxy/configz")
-    if answer.status != 200:
-        raise ClusterError(f"The kubelet of {node} does not show its configuration ({answer.status}).", "Managed clusters often hide it.")
-    return answer.json()["kubeletconfig"]
 
 
 def _row(node: dict) -> dict:
@@ -119,12 +72,8 @@ def _row(node: dict) -> dict:
     }
 
 
-def _listens(lab, address: str, port: int) -> bool:
-    command = ["curl", "--silent", "--output", "/dev/null", "--max-time", "2", f"http://{address}:{port}/v1/metrics"]
-    return channels.execute(lab.client, _reader(lab), READER, command).code == 0
-
-
-def _reader(lab) -> str:
+def reader(lab) -> str:
+    """Name of the pod ``node-reader``."""
     if pod := pods.ready_pod(lab.client, READER):
         return pod["metadata"]["name"]
     raise TrafficError(
