@@ -26,7 +26,9 @@ from types import SimpleNamespace
 from lab_helpers.chapters.c12_traffic_shifting import widget
 named = {{"apiVersion": "v1", "kind": "DestinationRule", "metadata": {{"name": "reviews"}}}}
 subsets = {{**named, "spec": {{"host": "reviews", "subsets": [{{"name": name}} for name in ("v1", "v2", "v3")]}}}}
-client = SimpleNamespace(list=lambda kind: [subsets] if kind.kind == "DestinationRule" else [])
+parts = [{{"destination": {{"subset": name}}, "weight": weight}} for name, weight in {RECORDED[0][0]["weights"]}.items()]
+route = {{"spec": {{"hosts": ["reviews"], "http": [{{"route": parts}}]}}}}
+client = SimpleNamespace(list=lambda kind: [subsets] if kind.kind == "DestinationRule" else [route])
 widget.follow = lambda lab, service, weights, n, stopped: [{{"weights": weights, "sent": n, "n": n, **{SHARES}}}]
 lab = SimpleNamespace(namespace="default", client=client)
 widget.TrafficShifting(lab, recorded={RECORDED})
@@ -176,7 +178,7 @@ def test_when_the_chapter_begins_anew_the_last_picture_stays(learner):
     come, _file = learner
     page = come()
     run(page, SLIDERS)
-    expect(sliders(page)).to_contain_text("300 of 300 requests sent")  # what was measured before it is what it begins with
+    expect(sliders(page)).to_contain_text("300 of 300 requests sent", timeout=60_000)  # what was measured before it is what it begins with
     play(page)
     expect(sliders(page)).to_contain_text("On the way p had been as low as 0.04. The interval of v2 misses its mark all the same")
     before = widths(page)

@@ -100,7 +100,7 @@ def test_failures_are_counted_among_the_requests_of_their_version(monkeypatch):
     table = pd.DataFrame(rows, columns=["destination_service_name", "destination_version", "response_code", "requests"])
     monkeypatch.setattr(failures.graph, "requests", lambda *_: table)
     told = failures.health(None, None, "v3")
-    assert told == {"requests": 30, "failed": 3, "failure rate below (99 % confidence)": "29.9%"}
+    assert told == {"requests": 30, "failed": 3, "failure rate below (99 % confidence)": "29.8%"}
     assert failures.health(None, None, "v2")["failure rate below (99 % confidence)"] == "100.0%"
 
 
