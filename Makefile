@@ -56,11 +56,8 @@ course: env ## set everything up, run every chapter on the live mesh, build the 
 up: env
 	@$(SUDO) $(MESHLAB) up
 
-lab: up ## bring the lab up and start JupyterLab on loopback
-	@export PATH="$(CURDIR)/$(BIN):$$HOME/.cache/meshlab/bin:$$PATH" KUBECONFIG="$$($(MESHLAB) kubeconfig)"; \
-	jupyter trust notebooks/*.ipynb >/dev/null; \
-	jupyter lab --no-browser --ip=127.0.0.1 --ServerApp.allow_root=True \
-	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
+lab: up ## bring the lab up and open your desk, a folder of your own, in JupyterLab on loopback
+	@$(MESHLAB) lab
 
 site: env ## build the book from the committed notebooks
 	@$(MESHLAB) site
@@ -100,7 +97,7 @@ look: env test-tools site ## pictures of every page, light and dark, wide and na
 soak: env test-tools ## long proofs: kills of `up`, of components, and more; PART=kills for one
 	@$(SUDO) $(PYTEST) -q tests/soak$(if $(PART),/test_$(PART).py)
 
-bench: env ## the figures that the closing notes quote: PART=lab, kinds, metrics, waits, or all of them
-	@for part in $(or $(PART),lab kinds metrics waits); do $(SUDO) $(BIN)/python -m tests.bench.$$part; done
+bench: env ## the figures that the closing notes quote: PART=lab, kinds, metrics, waits, statistics, or all of them
+	@for part in $(or $(PART),lab kinds metrics waits statistics); do $(SUDO) $(BIN)/python -m tests.bench.$$part; done
 
 .PHONY: help env test-tools course up lab site record down check test test-lab test-chapters test-site look soak bench

@@ -183,6 +183,34 @@ def run(chapter, context):
     out.print(f"{chapter} ran in {seconds:.0f} s: {target.relative_to(paths.ROOT)}")
 
 
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("jupyter", nargs=-1, type=click.UNPROCESSED)
+def lab(jupyter):
+    """Open your desk in JupyterLab, on this machine only; options that are JUPYTER's, such as --port, are passed on."""
+    from lab_helpers.course.desk import folder
+    from lab_helpers.course.desk import jupyter as of_desk
+
+    opened = open_desk()
+    sys.exit(of_desk.serve(opened.folder, opened.folder / folder.OURS, jupyter))
+
+
+@main.command()
+@click.option("--fresh", multiple=True, metavar="NN_SLUG", help="Make this chapter anew; what you have of it is set aside.")
+def desk(fresh):
+    """Make your desk, or bring what you have not touched in it to the present state of the course."""
+    open_desk(fresh)
+
+
+def open_desk(fresh=()):
+    """Open the user's desk, say what is new in it, and return it."""
+    from lab_helpers.course import desk
+
+    opened = desk.opened(fresh)
+    for line in [f"Your desk: {opened.folder}", *opened.told()]:
+        out.print(line, markup=False)
+    return opened
+
+
 @main.command("course")
 @on_other_cluster
 def whole_course(context):

@@ -1,11 +1,9 @@
-"""JupyterLab on loopback, with a folder, settings and signatures of its own, and what a learner does in it."""
+"""JupyterLab on loopback, as `make lab` runs it, with a folder, settings and signatures of its own, and what a learner does in it."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,36 +11,34 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from lab_helpers.core.wait import wait_until
+from lab_helpers.course.desk import jupyter
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """Yield an address, with a ``%s`` where the name of a notebook belongs, at which JupyterLab shows what is in ``folder/work``."""
-    runtime, log = folder / "runtime", folder / "log"
-    env = {**os.environ, "JUPYTER_RUNTIME_DIR": str(runtime), **environment(folder)}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--port=0", "--ServerApp.allow_root=True"]
-    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    command += [
-        f"--ServerApp.root_dir={folder / 'work'}",
-        f"--LabApp.workspaces_dir={folder / 'spaces'}",
-        f"--LabApp.user_settings_dir={folder / 'settings'}",
-    ]
-    with log.open("w") as said, subprocess.Popen(command, env=env, stdout=said, stderr=said) as server:
+    log = folder / "log"
+    with log.open("w") as said, jupyter.started(folder / "work", folder, ["--port=0"], stdout=said, stderr=said) as (server, runtime):
         try:
-            wait_until(lambda: _told(runtime), "JupyterLab to start", 60, late=lambda: log.read_text()[-500:])
-            told = json.loads(_told(runtime))
-            yield f"{told['url']}lab/tree/%s?token={told['token']}"
+            wait_until(lambda: told(runtime), "JupyterLab to start", 60, late=lambda: log.read_text()[-500:])
+            known = json.loads(told(runtime))
+            yield f"{known['url']}lab/tree/%s?token={known['token']}"
         finally:
-            server.terminate()
-            try:
-                server.wait(30)
-            except subprocess.TimeoutExpired:
-                server.kill()
+            end(server)
 
 
-def _told(runtime: Path) -> str:
+def told(runtime: Path) -> str:
     """What a server says of itself, once it has: the file is there before anything is in it."""
     return "".join(each.read_text() for each in runtime.glob("jpserver-*.json"))
+
+
+def end(server: subprocess.Popen) -> None:
+    """End a server that a test has started."""
+    server.terminate()
+    try:
+        server.wait(30)
+    except subprocess.TimeoutExpired:
+        server.kill()
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ from nbclient.exceptions import DeadKernelError
 from traitlets import default
 
 from lab_helpers.core.errors import LabError
-from lab_helpers.core.paths import ROOT
+from lab_helpers.core.paths import DESK, ROOT
 from lab_helpers.course import site
+from lab_helpers.course.desk.folder import throw_away
 from lab_helpers.course.record import normalise, note_beside, was_beside
 from lab_helpers.lab import connect
 from lab_helpers.node import lock
@@ -45,6 +47,11 @@ class LocalKernel(AsyncKernelManager):
     """A kernel that is spoken to by Unix sockets: its TCP ports would be open to everybody on the machine."""
 
     transport = "ipc"
+    desk: Path  # whose kernel it is: there it keeps what is predicted and checked
+
+    async def _async_pre_start_kernel(self, **how):
+        how["env"] = {**(how.get("env") or os.environ), DESK: str(self.desk)}
+        return await super()._async_pre_start_kernel(**how)
 
     @default("ip")
     def _socket(self) -> str:
@@ -53,13 +60,15 @@ class LocalKernel(AsyncKernelManager):
 
 
 def execute(source: Path, target: Path, **parameters) -> None:
-    """Execute the notebook `source` by Papermill, as a learner would who runs every cell; write it to `target`.
+    """Execute the notebook `source` by Papermill, as a learner would who runs every cell, in a throw-away desk; write it to `target`.
 
     `parameters` that are None are left at the notebook's own.
     """
     given = {name: value for name, value in parameters.items() if value is not None}
-    quiet = {"progress_bar": False, "kernel_name": "python3", "kernel_manager_class": LocalKernel}
-    papermill.execute_notebook(source, target, given or None, cwd=NOTEBOOKS, **quiet)
+    with throw_away() as desk:
+        of_desk = type("DeskKernel", (LocalKernel,), {"desk": desk})
+        quiet = {"progress_bar": False, "kernel_name": "python3", "kernel_manager_class": of_desk}
+        papermill.execute_notebook(source, target, given or None, cwd=desk, **quiet)
 
 
 def run_chapter(stem: str, context: str | None = None) -> tuple[Path, float]:
@@ -118,11 +127,13 @@ def build_site(notebooks: Path = NOTEBOOKS, runs: Path | None = None) -> Path:
 
 
 def images_table() -> str:
-    """Return, as Markdown, every image of the embedded lab: its name, what it is made from, how it differs from the official one."""
+    """Return, as Markdown, the embedded lab's images, alike ones together: what each is made from, how it differs from the official one."""
     from lab_helpers.node.build.images import descriptions  # looks for a compiler when it is loaded
 
-    rows = [f"| `{name}` | {source} | {differs} |" for name, source, differs in descriptions()]
-    return "\n".join(["| image | made from | how it differs |", "|---|---|---|", *rows])
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name, source, differs in descriptions():
+        alike.setdefault((source, differs), []).append(f"`{name}`")
+    return "\n".join(f"{', '.join(names)}\n: *From {source}.* {differs}\n" for (source, differs), names in alike.items())
 
 
 def record() -> list[str]:

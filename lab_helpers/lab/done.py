@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -13,15 +14,20 @@ from lab_helpers.show import checks
 from lab_helpers.show import progress as kept
 
 
-def progress() -> pd.DataFrame:
-    """Say what has been done in this desk.
+def progress(desk: Path | None = None) -> pd.DataFrame:
+    """Say what has been done in a desk.
+
+    Parameters
+    ----------
+    desk : Path, optional
+        By default the one that the notebook is in.
 
     Returns
     -------
     DataFrame
         One row a chapter, in order, by its stem: ``checks`` and ``passed``, ``predictions``, ``answered`` and ``right``, all counts.
     """
-    known = kept.read()
+    known = kept.read(desk)
     return pd.DataFrame({stem: _counts(stem, known) for stem in chapters.stems()}).T.rename_axis("chapter")
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +14,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from lab_helpers.core.paths import DESK
 from lab_helpers.course import run as course
 from lab_helpers.course import site
+from lab_helpers.course.desk.folder import throw_away
 from tests.chapters.conftest import SANITIZE
 
 ROOT = Path(__file__).parents[2]
@@ -21,10 +25,12 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 
 def nbval(notebook: Path) -> subprocess.CompletedProcess:
-    """What ``pytest --nbval`` says of a notebook."""
+    """What ``pytest --nbval`` says of a notebook, in a throw-away desk."""
     options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", f"--nbval-sanitize-with={SANITIZE}"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ROOT, *options, notebook]
-    return subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True)
+    with throw_away() as desk:
+        copy = shutil.copy(notebook, desk)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ROOT, *options, copy]
+        return subprocess.run([*map(str, command)], cwd=ROOT, env={**os.environ, DESK: str(desk)}, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("stem", site.chapters())
