@@ -94,15 +94,17 @@ def stage(notebooks: Path, source: Path, runs: Path | None = None, images: str |
         nbformat.write(notebook, source / "notebooks" / f"{stem}.ipynb")
         if chapter.has_figures(notebook):
             (source / "book" / "_static" / "plotly.min.js").write_text(plotly.offline.get_plotlyjs(), encoding="utf-8")
-    (source / "book" / "_runs.md").write_text(runs_table(runs), encoding="utf-8")
-    (source / "book" / "_seconds.md").write_text(seconds_table(), encoding="utf-8")
-    (source / "book" / "_gallery.md").write_text(
-        landing.gallery(source / "notebooks", chapters(), source / "book" / "_static" / "cards"), encoding="utf-8"
-    )
-    (source / "book" / "_replay.md").write_text(landing.replay(source / "notebooks" / f"{SLIDERS}.ipynb"), encoding="utf-8")
-    (source / "book" / "_article.md").write_text(article.table(source / "notebooks"), encoding="utf-8")
-    absent = "This copy of the site was built where the lab's images were not, so their list is not shown here."
-    (source / "book" / "_images.md").write_text(images or absent, encoding="utf-8")
+    cards = source / "book" / "_static" / "cards"
+    made = {
+        "_runs.md": runs_table(runs),
+        "_seconds.md": seconds_table(),
+        "_gallery.md": landing.gallery(source / "notebooks", chapters(), cards),
+        "_replay.md": landing.replay(source / "notebooks" / f"{SLIDERS}.ipynb"),
+        "_article.md": article.table(source / "notebooks"),
+        "_images.md": images or "This copy of the site was built where the lab's images were not, so their list is not shown here.",
+    }
+    for name, text in made.items():
+        (source / "book" / name).write_text(text, encoding="utf-8")
 
 
 def seconds_table() -> str:

@@ -10,6 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.course import site
+from lab_helpers.course.pages import article, chapter, landing, lighter
 
 
 @pytest.fixture
@@ -59,14 +60,73 @@ def test_a_missing_chapter_is_named(book, tmp_path):
 
 
 def test_a_figure_is_drawn_by_a_script_of_the_site_itself(book, tmp_path):
-    figure = json.loads(go.Figure(go.Bar(x=["v1"], y=[1])).to_json())
-    output = new_output("display_data", data={site.PLOTLY: figure, "text/plain": "Figure"})
+    (book / "book" / "_static" / "figures.js").write_text("// draws\n")
+    figure = json.loads(go.Figure(go.Bar(x=["</script>"], y=[1]), {"height": 300}).to_json())
+    output = new_output("display_data", data={chapter.PLOTLY: figure, "text/plain": "One bar"})
     write(book, [new_markdown_cell("# One"), new_code_cell("figure", outputs=[output])])
     built = site.build(book / "notebooks", tmp_path / "out").parent
     page = (built / "notebooks" / "01_one.html").read_text()
-    assert "Plotly.newPlot(" in page
-    assert 'src="../_static/plotly.min.js"' in page
+    assert page.count('src="../_static/figures.js"') == 1
+    assert "min-height: 300px" in page and '"x":["<\\/script>"]' in page
+    assert "plotly.min.js" not in page
     assert (tmp_path / "out" / "_src" / "book" / "_static" / "plotly.min.js").is_file()
+
+
+def test_what_is_no_use_to_a_reader_is_left_out_or_folded():
+    cells = [
+        new_code_cell("namespace = 1", metadata={"tags": ["parameters"]}),
+        new_code_cell("from lab_helpers.chapters.c01_one import *\n\nlab = connect()"),
+        new_code_cell("assert True", metadata={"tags": ["claim", "remove-cell"]}),
+        new_code_cell('predict("01.a", ["no"])', outputs=[new_output("display_data", data={"text/html": "<p>"})]),
+        new_code_cell("lab.page()"),
+    ]
+    page = chapter.readable(new_notebook(cells=cells))
+    assert [cell.metadata.tags for cell in page.cells] == [["parameters", "hide-input"], ["hide-input"], ["remove-input"], []]
+    assert "claim" not in str(page)
+
+
+def test_a_page_keeps_the_scripts_that_it_uses(tmp_path):
+    scripts = "".join(
+        f'<script src="_static/{name}?v=1"></script>' for name in ["fontawesome.js", "copybutton.js", "doctools.js", "figures.js"]
+    )
+    (tmp_path / "_static" / "scripts").mkdir(parents=True)
+    (tmp_path / "_static" / "scripts" / "fontawesome.js.map").touch()
+    for name, body in {
+        "plain": "",
+        "code": '<div class="highlight-python">',
+        "twice": '<script src="_static/figures.js"></script>',
+    }.items():
+        (tmp_path / f"{name}.html").write_text(f"<head>{scripts}</head>{body}")
+    lighter.lighten(tmp_path)
+    left = {path.stem: re.findall(r"_static/(\w+)", path.read_text()) for path in tmp_path.glob("*.html")}
+    assert left == {"plain": ["doctools", "figures"], "code": ["copybutton", "doctools", "figures"], "twice": ["doctools", "figures"]}
+    assert not list(tmp_path.rglob("*.map"))
+
+
+def test_a_card_has_a_picture_without_words(tmp_path):
+    stem = "01_service_mesh"
+    drawing = new_output("display_data", data={"text/html": "<svg><title>t</title><rect/><text x='1'>small</text></svg>"})
+    cells = [new_markdown_cell("# 1 · A mesh"), new_code_cell("draw()", outputs=[drawing])]
+    nbformat.write(new_notebook(cells=cells), tmp_path / f"{stem}.ipynb")
+    assert "<svg><rect/></svg>" in landing.gallery(tmp_path, [stem], tmp_path)
+    (tmp_path / f"{stem}.svg").write_text("<svg>made for it</svg>")
+    assert "made for it" in landing.gallery(tmp_path, [stem], tmp_path)
+
+
+def test_an_item_of_the_article_leads_to_its_heading(tmp_path, monkeypatch):
+    listed = {"01_one": {"01.1": ["A mesh", "Step 1"], "01.2": ["All of it", ""]}, "02_two": {"02.1": ["A lab"]}}
+    monkeypatch.setattr(article, "items", lambda: listed)
+    nbformat.write(
+        new_notebook(cells=[new_markdown_cell("# 1 · One\n\n## Step 1: `why`?"), new_markdown_cell("## Step 10")]),
+        tmp_path / "01_one.ipynb",
+    )
+    table = article.table(tmp_path)
+    assert "| 01.1 | A mesh | [Step 1: `why`?](../notebooks/01_one.ipynb#step-1-why) |" in table
+    assert "| 01.2 | All of it | [the whole chapter](../notebooks/01_one.ipynb) |" in table
+    assert "## 2 · Two (planned)" in table and "| 02.1 | A lab | planned |" in table
+    listed["01_one"]["01.1"][1] = "Step"
+    with pytest.raises(LabError, match="01_one has 2 headings beginning"):
+        article.table(tmp_path)
 
 
 def test_a_site_without_figures_carries_no_script_for_them(book, tmp_path):

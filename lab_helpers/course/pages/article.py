@@ -37,7 +37,7 @@ def find(notebook: Path, beginning: str) -> str:
     found = [each for each in headings(notebook) if re.match(rf"{re.escape(beginning)}(?!\w)", each)]
     if len(found) != 1:
         what = "no heading" if not found else f"{len(found)} headings"
-        raise LabError(f"{notebook.stem} has {what} that begins with {beginning!r}.", "article.toml names one: correct it there.")
+        raise LabError(f"{notebook.stem} has {what} beginning with {beginning!r}.", "article.toml names one: correct it there.")
     return found[0]
 
 

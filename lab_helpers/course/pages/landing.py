@@ -21,15 +21,15 @@ def replay(notebook: Path) -> str:
 
 def gallery(notebooks: Path, stems: list[str], cards: Path) -> str:
     """A card for each chapter, as Markdown: its number, title, question, minutes and picture, from the folder `cards` or its outputs."""
-    cards = []
+    parts = []
     for stem in (each for each in stems if each in chapters.stems()):
         record, notebook = chapters.load(stem), notebooks / f"{stem}.ipynb"
-        cards.append(
+        parts.append(
             f'<a class="chapter" href="../notebooks/{stem}.html"><div class="picture" aria-hidden="true">{_picture(notebook, cards)}</div>'
             f"<div><strong>{escape(title(notebook))}</strong></div><div>{escape(record.question)}</div>"
             f"<div><small>{record.minutes} minutes</small></div></a>"
         )
-    return _raw(f'<div class="gallery">{"".join(cards)}</div>')
+    return _raw(f'<div class="gallery">{"".join(parts)}</div>')
 
 
 def title(notebook: Path) -> str:

@@ -1,0 +1,128 @@
+"""Every page can be read by everybody: by WCAG as axe-core sees it, on a phone, and on paper; nobody waits for what a page does not use."""
+
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from tests.site.test_site import PAGES, TOC
+
+pytestmark = pytest.mark.site
+
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+LAYOUT = Path(__file__).with_name("layout.js").read_text()
+OPEN = "() => document.querySelectorAll('details').forEach((each) => each.open = true)"
+CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
+LIMIT, SHARED = 1_000_000, 500_000  # bytes of a page's own, and of scripts, styles and fonts that all pages have together
+
+
+def serious(page) -> list[str]:
+    """Return what axe-core finds on an open page that is serious or worse, each with the element that it is about."""
+    page.evaluate(AXE)
+    found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'], iframes: false })")["violations"]
+    grave = [each for each in found if each["impact"] in {"serious", "critical"}]
+    return [f"{each['id']}: {node['html'][:120]}" for each in grave for node in each["nodes"]]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("page", [*PAGES, "search"])
+def test_axe_finds_nothing_serious(page, theme, visit, address):
+    opened = visit(address, theme).open(f"{page}.html")
+    opened.evaluate(OPEN)
+    assert serious(opened) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_phone_shows_it_whole(page, visit, address):
+    visitor = visit(address)
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    opened = visitor.open(f"{page}.html")
+    opened.evaluate(OPEN)
+    assert opened.evaluate(LAYOUT) == []
+    opened.set_viewport_size({"width": 1400, "height": 900})
+    assert opened.evaluate(LAYOUT) == []
+
+
+def test_the_checks_see_what_is_wrong(served, visit):
+    folder, address = served
+    (folder / "bad.html").write_text(
+        "<html lang=en><title>t</title><main><h1>Title</h1><svg width=40 viewBox='0 0 100 50'><text y=20 font-size=16>tiny</text>"
+        "</svg><svg width=200 height=30><text y=20 font-size=16 fill=#bbb>pale</text></svg><div style='overflow: hidden; width: 50px'>"
+        "<table><tr><td>averyveryverylongword</table></div><div style='overflow: auto; width: 50px' tabindex=0><table><tr><td>"
+        "averyveryverylongword</table></div><p style='width: 2000px'>wide</p><img src=x.png></main>"
+    )
+    page = visit(address).open("bad.html")
+    seen = page.evaluate(LAYOUT)
+    assert [line.partition(" pixels")[0] for line in seen] == ["the page is 2008", 'cut off: <td class=""> averyveryverylongword', "6.4"]
+    assert [line.partition(":")[0] for line in serious(page)] == ["image-alt"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_loads_no_more_than_it_uses(page, visit, address, record_property):
+    visitor, sizes = visit(address), {}
+    visitor.page.on(
+        "response", lambda answer: sizes.setdefault(answer.url.removeprefix(f"{address}/").partition("?")[0], len(answer.body()))
+    )
+    visitor.open(f"{page}.html")
+    shared = {name: size for name, size in sizes.items() if name.startswith("_static/")}
+    record_property("bytes", own := sum(sizes.values()) - sum(shared.values()))
+    assert own <= LIMIT, sizes
+    assert sum(shared.values()) <= SHARED + 400_000, shared
+    scripts = {Path(name).name for name in sizes if name.endswith(".js")}
+    assert not scripts & {"fontawesome.js", "plotly.min.js", "searchindex.js", "searchtools.js", "design-tabs.js", "togglebutton.js"}
+
+
+def test_a_dashboard_is_drawn_when_it_is_seen(visit, address):
+    visitor, asked = visit(address), []
+    visitor.page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page = visitor.open("notebooks/08_metrics.html")
+    figures = page.locator(".meshlab-figure")
+    assert figures.count() >= 3
+    assert "plotly.min.js" not in asked
+    figures.first.scroll_into_view_if_needed()
+    figures.first.locator(".main-svg").first.wait_for()
+    assert asked.count("plotly.min.js") == 1
+    assert visitor.complaints == visitor.foreign == []
+
+
+def test_paper_unfolds_and_wraps(visit, address):
+    page = visit(address).open("notebooks/04_bookinfo.html")
+    folded = page.locator("main details:not([open]) pre").first
+    assert not folded.is_visible()
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 900})
+    hidden = page.locator("main details:not([open]) pre").evaluate_all(
+        "all => all.filter((each) => !each.getBoundingClientRect().height).length"
+    )
+    assert hidden == 0
+    wide = page.locator("main pre").evaluate_all(
+        "all => all.filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.textContent)"
+    )
+    assert wide == []
+
+
+def test_output_never_wraps_on_a_screen(visit, address):
+    page = visit(address).open("notebooks/05_injection.html")
+    styles = page.locator("main div.cell_output pre").evaluate_all(
+        "all => all.map((each) => getComputedStyle(each)).map((each) => [each.whiteSpace, each.overflowX])"
+    )
+    assert styles and all(space == "pre" and over == "auto" for space, over in styles)
+
+
+def test_previous_and_next_follow_the_chapters(visit, address):
+    visitor = visit(address)
+    for here, after in zip(CHAPTERS, CHAPTERS[1:], strict=False):
+        page = visitor.open(f"{here}.html")
+        assert page.locator("a.right-next").evaluate("link => link.href") == f"{address}/{after}.html"
+    assert visitor.page.url  # the last but one has been left by its link's own address
+    assert visitor.open(f"{CHAPTERS[1]}.html").locator("a.left-prev").evaluate("link => link.href") == f"{address}/{CHAPTERS[0]}.html"
+
+
+def test_a_page_of_a_chapter_has_no_claims_and_folds_its_set_up(visit, address):
+    page = visit(address).open("notebooks/04_bookinfo.html")
+    set_up = page.locator("div.cell.tag_parameters, div.cell:has(details):has-text('import *')").first
+    assert not set_up.locator("pre").first.is_visible()
+    assert page.locator(".tag_claim, .tag_remove-cell").count() == 0
+    assert TOC["root"] and json.dumps(re.findall("x", "")) == "[]"
