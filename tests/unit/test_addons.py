@@ -66,11 +66,20 @@ def test_the_revision_that_istiod_leaves_out_is_the_latest():
     assert (receiver["destination_canonical_revision"], receiver["destination_version"]) == ("latest", "unknown")
 
 
-def test_what_leaves_the_mesh_is_named_by_its_host_and_cluster():
-    found = call("source", "-", "-", "-", "-", "-", "200", "", "example.com:80;PassthroughCluster", "a;b;c;d;e")
-    assert (found["destination_service"], found["destination_service_name"]) == ("example.com:80", "PassthroughCluster")
+@pytest.mark.parametrize(
+    ("outside", "host", "name"),
+    [
+        ("example.com:80;PassthroughCluster;allow_any", "example.com:80", "PassthroughCluster"),
+        ("example.com;-;block_all", "example.com", "BlackHoleCluster"),
+        (";PassthroughCluster", "unknown", "PassthroughCluster"),
+        (";BlackHoleCluster", "unknown", "BlackHoleCluster"),
+    ],
+)
+def test_what_leaves_the_mesh_is_named_by_its_host_and_cluster(outside, host, name):
+    found = call("source", "-", "-", "-", "-", "-", "200", "", outside, "a;b;c;d;e")
+    assert (found["destination_service"], found["destination_service_name"]) == (host, name)
     assert found["destination_service_namespace"] == found["destination_workload"] == "unknown"
-    assert call("source", "-", "-", "-", "-", "NR", "404", "", "any.host;-", "a;b;c;d;e")["destination_service"] == "unknown"
+    assert call("source", "-", "-", "-", "-", "NR", "404", "", "any.host;-;-", "a;b;c;d;e")["destination_service"] == "unknown"
 
 
 @pytest.mark.parametrize(
