@@ -5,78 +5,35 @@ Of HTTP, and gRPC over it, proxies count requests; of TCP they know no requests,
 
 from __future__ import annotations
 
-import re
+from functools import partial
 
 import pandas as pd
 
 from lab_helpers.core.errors import QueryError
-from lab_helpers.core.wait import wait_until
-from lab_helpers.traffic import prometheus
+from lab_helpers.traffic import nodes
+from lab_helpers.traffic.counted import counted, requests, window_of
+from lab_helpers.traffic.latency import DURATION, quantile, timed
 from lab_helpers.traffic.prometheus import Window
 
-COLUMNS = ["source", "destination", "requests", "rate", "errors", "p95_ms", "mtls"]
-VIEWS = {  # labels that name a node, at either end
-    "version": ("{}_app", "{}_version"),
-    "app": ("{}_app",),
-    "workload": ("{}_workload",),
-    "service": ("source_app", "destination_service_name"),
-}
-UNKNOWN = ("", "unknown", "latest")
+__all__ = ["graph", "requests", "timed"]
+
+COLUMNS = ["source", "destination", "requests", "rate", "errors", "denied", "p95_ms", "mtls"]
 # A source's proxy tells of every call; of a caller without one, only the destination's does.
 TOLD = (
     'reporter="source",source_workload!="unknown",source_workload_namespace="{0}"',
     'reporter="source",source_workload!="unknown",source_workload_namespace!="{0}",destination_service_namespace="{0}"',
     'reporter="destination",source_workload="unknown",source_principal="unknown",destination_workload_namespace="{0}"',
 )
+# Nobody waits for the answer to a copy that a mirror sends, and so its sender does not tell of it.
+RECEIVED = ('reporter="destination",destination_workload_namespace="{0}"',)
+PAIR = ["source_principal", "destination_workload", "destination_workload_namespace"]
+HOST = ["destination_service", "destination_service_name"]
+OUTCOME = ["response_code", "grpc_response_status"]
 CONNECTIONS = "istio_tcp_connections_opened_total"
-DURATION, TIMED = "istio_request_duration_milliseconds", 30.0
-STANDARD = (  # labels that every request has, if only as "unknown"
-    r"(source|destination)_(app|version|workload|workload_namespace|principal|cluster|canonical_(service|revision)|service(_name|_namespace)?)"
-    r"|reporter|request_protocol|response_code|response_flags|grpc_response_status|connection_security_policy"
-)
-FAILED = r"5\d\d|0"  # what Kiali counts as an error of HTTP by default, client errors apart
+# What Kiali counts as an error by default; but who was denied has met a rule, and is told of apart.
+FAILED, DENIED = r"(5\d\d|0);.*|\d+;([1-689]|1[0-5])", r"(401|403);.*|\d+;(7|16)"
 CUT_OFF = r"(.+,)?(UF|UH|UO|URX|NR|NC)(,.+)?"  # Envoy's flags of a connection that reached nobody
-
-
-def requests(lab, window: Window | str, *labels: str, reporter: str = "source") -> pd.DataFrame:
-    """Count the requests of a window by labels of ``istio_requests_total``, to the last one.
-
-    Other than by `increase` of PromQL, which is an estimate; see `added`.
-
-    Parameters
-    ----------
-    window : Window or str
-        From ``lab.window()``; or the last so and so much, such as ``"1m"``.
-    *labels : str
-        Of Istio's, such as ``destination_version``, ``response_code``.
-    reporter : {"source", "destination"}
-        Whose proxy has counted.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A column for each label, and ``requests`` (int); of requests that come from or go to the namespace.
-
-    Raises
-    ------
-    QueryError
-        No request has such a label, there is no such reporter, or Prometheus is not there.
-    """
-    do = (
-        "Take one of Istio's, such as source_workload, destination_version, response_code: lab.promql('istio_requests_total') has them all."
-    )
-    for label in labels:
-        if not isinstance(label, str) or label in ("requests", "time", "value"):
-            raise QueryError(f"{label!r} is no label that requests are counted by.", do)
-    if reporter not in ("source", "destination"):
-        raise QueryError(f"No proxy reports as {reporter!r}.", "reporter is source or destination.")
-    either = [f'reporter="{reporter}",{end}_namespace="{lab.namespace}"' for end in ("source_workload", "destination_service")]
-    table = counted(lab, window, [either[0], either[1] + f',source_workload_namespace!="{lab.namespace}"'], labels)
-    table = table[table["requests"] > 0].reset_index(drop=True)
-    for label in labels:
-        if len(table) and (table[label] == "unknown").all() and not re.fullmatch(STANDARD, label):
-            raise QueryError(f"No request has a label {label!r}.", do)
-    return table
+EDGE = ["source", "destination"]
 
 
 def graph(lab, window: Window | str = "1m", by: str = "version") -> pd.DataFrame:
@@ -97,7 +54,8 @@ def graph(lab, window: Window | str = "1m", by: str = "version") -> pd.DataFrame
         - source, destination: names of the nodes; ``unknown`` is a caller without a proxy
         - requests: number of them
         - rate: of them, in 1/s
-        - errors: share that failed (5xx, or no answer), 0 to 1
+        - errors: share that failed (5xx, no answer, a status of gRPC that says so), 0 to 1
+        - denied: share that was denied (401, 403, and what gRPC has for these), 0 to 1
         - p95_ms: 95th percentile of their duration, in ms, as the histogram's buckets let it be told
         - mtls: share of them that came in under mutual TLS, 0 to 1; NaN where no proxy stands at the destination
 
@@ -105,55 +63,90 @@ def graph(lab, window: Window | str = "1m", by: str = "version") -> pd.DataFrame
 
         - protocol: ``http`` or ``tcp``
         - connections: number of them over TCP. ``rate``, ``errors`` (share that reached nobody) and ``mtls`` of such a row are
-          theirs; it has no ``requests`` and no ``p95_ms``
+          theirs; it has no ``requests`` and no ``p95_ms``, and whether one was denied a proxy does not count
 
-        ``.attrs`` holds ``by`` and ``seconds``.
+        Where copies came in that a mirror had sent, one column more, and a row of their own:
+
+        - mirrored: whether they are such copies. Only the destination's proxy tells of them, so that between two workloads that
+          speak to each other besides they are not told apart. Where all that is known of the sender is a certificate that several
+          workloads have, the service account stands for it
+
+        ``.attrs`` holds ``by`` and ``seconds``, and what the nodes are now: ``routed``, those that a VirtualService names, and
+        ``outside``, by name, which are a ``service entry``, a ``passthrough`` or a ``black hole``.
 
     Raises
     ------
     QueryError
         No such view, or Prometheus is not there.
     """
-    if by not in tuple(VIEWS):
-        raise QueryError(f"There is no graph by {by!r}.", f"Choose one of: {', '.join(VIEWS)}.")
-    window = _window(lab, window)
-    ends = {end: [label.format(end) for label in _labels(by, end)] for end in ("source", "destination")}
-    # A request that no pod answered has no destination workload: the Service it was meant for stands in.
-    names = [*ends["source"], *ends["destination"], "source_workload", "destination_service_name"]
-    told = [each.format(lab.namespace) for each in TOLD]
-    table, tcp = _requests(lab, window, told, names, ends), _connections(lab, window, told, names, ends)
-    columns, order = COLUMNS, ["requests", "source", "destination"]
+    if by not in tuple(nodes.VIEWS):
+        raise QueryError(f"There is no graph by {by!r}.", f"Choose one of: {', '.join(nodes.VIEWS)}.")
+    window, ends, declared = window_of(lab, window), nodes.naming(by), nodes.entries(lab)
+    named = partial(nodes.named, ends=ends, declared=declared)
+    names = [*ends["source"], *ends["destination"], "source_workload", *PAIR, *HOST]
+    told, there = ([each.format(lab.namespace) for each in selectors] for selectors in (TOLD, RECEIVED))
+    calls = counted(lab, window, told, [*names, *OUTCOME])
+    senders = nodes.senders(calls)
+    calls = named(calls)
+    came = named(nodes.identified(counted(lab, window, there, [*names, *OUTCOME, "connection_security_policy"]), senders))
+    copies = _copies(lab, calls, came)
+    dialled = named(counted(lab, window, told, [*names, "response_flags"], CONNECTIONS))
+
+    def edges(selectors: list[str], those: pd.DataFrame) -> pd.DataFrame:
+        found = _requests(those, window.seconds)
+        if len(found):
+            buckets = counted(lab, timed(lab, window), selectors, [*names, "le"], f"{DURATION}_bucket")
+            found = found.merge(_p95(named(nodes.identified(buckets, senders))), "left", EDGE).merge(_mtls(came), "left", EDGE)
+        return found
+
+    accepted = named(counted(lab, window, there, [*names, "connection_security_policy"], CONNECTIONS))
+    table, mirrored, tcp = edges(told, calls), edges(there, copies), _connections(dialled, accepted, window.seconds)
+    columns, order = [*COLUMNS], ["requests", *EDGE]
     if len(tcp):
-        columns, order = [*COLUMNS, "protocol", "connections"], ["requests", "connections", "source", "destination"]
-        rows = [*table.assign(protocol="http", connections=0).to_dict("records"), *tcp.to_dict("records")]
-        table = pd.DataFrame(rows, columns=columns)
-    ascending = [name in ("source", "destination") for name in order]
-    table = table[columns].sort_values(order, ascending=ascending, ignore_index=True)
-    table.attrs = {"by": by, "seconds": window.seconds}
+        columns, order = [*columns, "protocol", "connections"], ["requests", "connections", *EDGE]
+    if len(mirrored):
+        columns.append("mirrored")
+    rows = [
+        {"protocol": "http", "connections": 0, "mirrored": False, **row, **kind}
+        for each, kind in ((table, {}), (mirrored, {"mirrored": True}), (tcp, {}))
+        for row in each.to_dict("records")
+    ]
+    table = pd.DataFrame(rows, columns=columns).sort_values(order, ascending=[name in EDGE for name in order], ignore_index=True)
+    hosts = pd.concat([each[["destination", "destination_service"]] for each in (calls, copies, dialled)])
+    hosts = hosts[hosts["destination"].isin(table["destination"])]
+    table.attrs = {"by": by, "seconds": window.seconds, **nodes.described(lab, hosts, declared)}
     return table
 
 
-def _requests(lab, window: Window, told: list[str], names: list[str], ends: dict) -> pd.DataFrame:
+def _requests(calls: pd.DataFrame, seconds: float) -> pd.DataFrame:
     """The edges of HTTP."""
-    table = _edges(counted(lab, window, told, [*names, "response_code"]), ends)
-    table["failed"] = table["requests"].where(table["response_code"].str.fullmatch(FAILED), 0)
-    table = table.groupby(["source", "destination"], as_index=False)[["requests", "failed"]].sum()
+    outcome = calls["response_code"].astype(str) + ";" + calls["grpc_response_status"].astype(str)
+    for column, pattern in (("errors", FAILED), ("denied", DENIED)):
+        calls = calls.assign(**{column: calls["requests"].where(outcome.str.fullmatch(pattern).astype(bool), 0)})
+    table = calls.groupby(EDGE, as_index=False)[["requests", "errors", "denied"]].sum()
     table = table[table["requests"] > 0]
-    if table.empty:
-        return pd.DataFrame(columns=COLUMNS)
-    table["rate"] = table["requests"] / window.seconds
-    table["errors"] = table.pop("failed") / table["requests"]
-    table = table.merge(_p95(lab, window, told, names, ends), "left", ["source", "destination"])
-    return table.merge(_mtls(lab, window, ends), "left", ["source", "destination"])
+    shares = {column: table[column] / table["requests"] for column in ("errors", "denied")}
+    return table.assign(rate=table["requests"] / seconds, **shares)
 
 
-def _connections(lab, window: Window, told: list[str], names: list[str], ends: dict) -> pd.DataFrame:
+def _copies(lab, calls: pd.DataFrame, came: pd.DataFrame) -> pd.DataFrame:
+    """What came in from somebody who tells of other calls, and not of this one: copies, or attempts that failed and were tried again."""
+    sent, came = calls[calls["requests"] > 0], came[(came["requests"] > 0) & (came["source_principal"] != "unknown")]
+    told = set(sent[PAIR].itertuples(index=False, name=None))
+    apart = pd.Series([pair not in told for pair in came[PAIR].itertuples(index=False, name=None)], came.index, dtype=bool)
+    alone = came[apart & came["source_principal"].isin(sent["source_principal"])]
+    kept = [
+        each
+        for _, each in alone.groupby(PAIR)
+        if not (each["response_code"] + ";").str.fullmatch(FAILED).all() or nodes.mirrored_to(lab, each["destination_service"].iloc[0])
+    ]
+    return pd.concat(kept) if kept else came.iloc[:0]
+
+
+def _connections(table: pd.DataFrame, came: pd.DataFrame, seconds: float) -> pd.DataFrame:
     """The edges of TCP."""
-    table = _edges(counted(lab, window, told, [*names, "source_principal", "response_flags"], CONNECTIONS), ends)
     cut_off = table["response_flags"].str.fullmatch(CUT_OFF).astype(bool)
     # Of a caller the proxy at the destination may know no more than his certificate: TCP has no headers to tell it.
-    there = [f'reporter="destination",destination_workload_namespace="{lab.namespace}"']
-    came = _edges(counted(lab, window, there, [*names, "source_principal", "connection_security_policy"], CONNECTIONS), ends)
     came["safe"] = came["requests"].where(came["connection_security_policy"] == "mutual_tls", 0)
     came = came.groupby(["source_principal", "destination"], as_index=False)[["requests", "safe"]].sum()
     came = came[came["requests"] > 0].assign(share=lambda each: each["safe"] / each["requests"])
@@ -164,119 +157,30 @@ def _connections(lab, window: Window, told: list[str], names: list[str], ends: d
         known=table["requests"].where(share.notna(), 0),
         safe=table["requests"] * share.fillna(0),
     )
-    table = table.groupby(["source", "destination"], as_index=False)[["connections", "failed", "known", "safe"]].sum()
+    table = table.groupby(EDGE, as_index=False)[["connections", "failed", "known", "safe"]].sum()
     table = table[table["connections"] > 0]
     return table.assign(
         protocol="tcp",
         requests=0,
-        rate=table["connections"] / window.seconds,
+        rate=table["connections"] / seconds,
         errors=table["failed"] / table["connections"],
+        denied=0.0,
         p95_ms=float("nan"),
         mtls=table["safe"] / table["known"],
     )
 
 
-def counted(lab, window: Window | str, told: list[str], labels, metric: str = "istio_requests_total") -> pd.DataFrame:
-    """What was added to a counter in a window, summed by labels; also nothing, where it was there already."""
-    window, labels = _window(lab, window), list(dict.fromkeys(labels))
-    length = round(1000 * (window.known - window.start))
-    before = [prometheus.promql(lab, f"{metric}{{{each}}}", at=window.start) for each in told]
-    looks = [prometheus.promql(lab, f"{metric}{{{each}}}[{length}ms]", at=window.known) for each in told]
-    table = added(pd.concat(before), pd.concat(looks))
-    table = table.rename(columns=prometheus.beside(set(table.columns) - {"added"}, "requests") | {"added": "requests"})
-    for label in labels:
-        table[label] = table[label].fillna("unknown") if label in table else "unknown"
-    total = table.groupby(labels, as_index=False)["requests"].sum() if labels else table[["requests"]].sum().to_frame().T
-    return total.astype({"requests": int})
-
-
-def added(before: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
-    """What was added to counters, look by look: also to one that is new, and to one that began anew.
-
-    `increase` of PromQL is an estimate: it extrapolates to the ends of its range, and of a series that did not exist
-    before it misses what the first look at it already found.
-
-    Parameters
-    ----------
-    before : pandas.DataFrame
-        Where each counter stood: a column for each label, ``time`` and ``value``. Who is missing stood at 0.
-    looks : pandas.DataFrame
-        The same, for each later look at each counter.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a counter: its labels, and ``added``; a label of that name is ``exported_added``.
-    """
-    before, looks = (each.rename(columns=prometheus.beside(each.columns, "added")) for each in (before, looks))
-    every = pd.concat([before.assign(added=0.0), looks.assign(added=float("nan"))], ignore_index=True).sort_values("time", kind="stable")
-    labels = [name for name in every.columns if name not in ("time", "value", "added")]
-    every[labels] = every[labels].astype(object).where(every[labels].notna(), "")
-    since = every["value"] - every.groupby(labels)["value"].shift(fill_value=0.0)
-    since = since.where(since >= 0, every["value"])  # less than before: its proxy, or the listener that it belonged to, is new
-    return every.assign(added=every["added"].fillna(since)).groupby(labels, as_index=False)["added"].sum()
-
-
-def _window(lab, window: Window | str) -> Window:
-    if isinstance(window, Window):
-        window.require_end()
-        return window
-    now = prometheus.clock(lab)
-    return Window(now - prometheus.duration(window), now, now)
-
-
-def _labels(by: str, end: str) -> list[str]:
-    return [label for label in VIEWS[by] if label.startswith(("{}", end))]
-
-
-def _edges(table: pd.DataFrame, ends: dict[str, list[str]]) -> pd.DataFrame:
-    named = table.copy()
-    for end, labels in ends.items():
-        named[end] = ["-".join(value for value in values if value not in UNKNOWN) for values in table[labels].itertuples(index=False)]
-    if len(named):
-        named["source"] = named["source"].where(named["source"] != "", named["source_workload"])
-        named["destination"] = named["destination"].where(named["destination"] != "", named["destination_service_name"])
-    return named
-
-
-def _quantile(upto: pd.Series, share: float) -> float:
-    """A quantile out of cumulative buckets, as ``histogram_quantile`` of PromQL has it: straight lines within a bucket."""
-    wanted = share * upto.iloc[-1]
-    place = int((upto >= wanted).argmax())
-    if not wanted or place == len(upto) - 1:  # beyond the last bound nothing is known
-        return float(upto.index[-2]) if wanted and len(upto) > 1 else float("nan")
-    low, before = (upto.index[place - 1], upto.iloc[place - 1]) if place else (0.0, 0.0)
-    return float(low + (upto.index[place] - low) * (wanted - before) / (upto.iloc[place] - before))
-
-
-def timed(lab, window: Window) -> Window:
-    """The window, known a little later: a proxy shows what it has timed only every 5 s, and what it has counted at once."""
-    ours = f'source_workload_namespace="{lab.namespace}"'
-    told = [ours, f'source_workload_namespace!="{lab.namespace}",destination_workload_namespace="{lab.namespace}"']
-    wanted = counted(lab, window, told, [])["requests"].sum()
-
-    def later() -> Window | None:
-        now = Window(window.start, window.end, prometheus.clock(lab))
-        return now if counted(lab, now, told, [], f"{DURATION}_count")["requests"].sum() >= wanted else None
-
-    return wait_until(later, "Prometheus to learn how long requests took", TIMED, every=0.2, do="See the targets of Prometheus.")
-
-
-def _p95(lab, window: Window, told: list[str], names: list[str], ends: dict) -> pd.DataFrame:
-    buckets = _edges(counted(lab, timed(lab, window), told, [*names, "le"], f"{DURATION}_bucket"), ends)
+def _p95(buckets: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for (source, destination), each in buckets.groupby(["source", "destination"]):
+    for (source, destination), each in buckets.groupby(EDGE):
         upto = each.assign(le=each["le"].astype(float)).groupby("le")["requests"].sum()
-        rows.append((source, destination, _quantile(upto, 0.95)))
-    return pd.DataFrame(rows, columns=["source", "destination", "p95_ms"])
+        rows.append((source, destination, quantile(upto, 0.95)))
+    return pd.DataFrame(rows, columns=[*EDGE, "p95_ms"])
 
 
-def _mtls(lab, window: Window, ends: dict) -> pd.DataFrame:
+def _mtls(came: pd.DataFrame) -> pd.DataFrame:
     """Share of each edge's requests that came in under mutual TLS: only the proxy at the destination knows."""
-    names = [*ends["source"], *ends["destination"], "source_workload", "destination_service_name"]
-    told = [f'reporter="destination",destination_workload_namespace="{lab.namespace}"']
-    table = _edges(counted(lab, window, told, [*names, "connection_security_policy"]), ends)
-    table["safe"] = table["requests"].where(table["connection_security_policy"] == "mutual_tls", 0)
-    table = table.groupby(["source", "destination"], as_index=False)[["requests", "safe"]].sum()
+    came = came.assign(safe=came["requests"].where(came["connection_security_policy"] == "mutual_tls", 0))
+    table = came.groupby(EDGE, as_index=False)[["requests", "safe"]].sum()
     table = table[table["requests"] > 0]
-    return table.assign(mtls=table["safe"] / table["requests"])[["source", "destination", "mtls"]]
+    return table.assign(mtls=table["safe"] / table["requests"])[[*EDGE, "mtls"]]

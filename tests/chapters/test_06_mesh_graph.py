@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 def graph(*edges, errors=None, mtls=None):
     """A graph of `edges`; of the shares that failed, and that were locked, by edge."""
-    rows = [(*each, 20, 4.0, (errors or {}).get(each, 0.0), 5.0, (mtls or {}).get(each, 1.0)) for each in edges]
+    rows = [(*each, 20, 4.0, (errors or {}).get(each, 0.0), 0.0, 5.0, (mtls or {}).get(each, 1.0)) for each in edges]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

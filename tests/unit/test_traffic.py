@@ -9,7 +9,7 @@ import pytest
 
 from lab_helpers.core.errors import MeshError, QueryError
 from lab_helpers.kube.client import Answer
-from lab_helpers.traffic import addons, graph, prometheus, trace_stores, traces
+from lab_helpers.traffic import addons, counted, graph, latency, prometheus, trace_stores, traces
 from lab_helpers.traffic.trace_stores import _of_jaeger, _zipkin
 
 
@@ -169,10 +169,10 @@ def test_a_question_that_is_none_gets_a_sentence(asked, ask, sentence):
 
 def test_a_quantile_is_that_of_promql():
     upto = pd.Series([10.0, 60.0, 100.0, 100.0], index=[1.0, 5.0, 10.0, float("inf")])
-    assert graph._quantile(upto, 0.5) == pytest.approx(1 + 4 * 40 / 50)
-    assert graph._quantile(upto, 0.05) == pytest.approx(0.5)
-    assert graph._quantile(pd.Series([1.0, 10.0], index=[5.0, float("inf")]), 0.95) == 5.0
-    assert pd.isna(graph._quantile(pd.Series([0.0, 0.0], index=[5.0, float("inf")]), 0.95))
+    assert latency.quantile(upto, 0.5) == pytest.approx(1 + 4 * 40 / 50)
+    assert latency.quantile(upto, 0.05) == pytest.approx(0.5)
+    assert latency.quantile(pd.Series([1.0, 10.0], index=[5.0, float("inf")]), 0.95) == 5.0
+    assert pd.isna(latency.quantile(pd.Series([0.0, 0.0], index=[5.0, float("inf")]), 0.95))
 
 
 def span(id, parent, service, kind, start, end, cluster="", flags="-"):
@@ -259,13 +259,13 @@ def looks(*rows):
     ],
 )
 def test_what_was_added_to_a_counter(before, after, expected):
-    found = graph.added(looks(*before), looks(*after))
+    found = counted.added(looks(*before), looks(*after))
     assert dict(zip(found["pod"], found["added"], strict=True)) == expected
 
 
 def test_counters_are_told_apart_by_labels_that_some_do_not_have():
     more = looks(("a", 2, 5), ("a", 2, 7)).assign(code=["200", None])
-    assert graph.added(looks(("a", 0, 1)), more)["added"].sum() == 11  # "a" without a code stood at 1
+    assert counted.added(looks(("a", 0, 1)), more)["added"].sum() == 11  # "a" without a code stood at 1
 
 
 # Edges of TCP
@@ -305,11 +305,13 @@ def counters(monkeypatch):
 
     monkeypatch.setattr(prometheus, "promql", promql)
     monkeypatch.setattr(prometheus, "clock", lambda _lab: 96.0)
-    return SimpleNamespace(lab=SimpleNamespace(namespace="default"), there=there)
+    objects: dict[str, list[dict]] = {"VirtualService": [], "ServiceEntry": []}
+    client = SimpleNamespace(list=lambda kind, _namespace: objects[kind.kind])
+    return SimpleNamespace(lab=SimpleNamespace(namespace="default", client=client), there=there, objects=objects)
 
 
 def edges(table):
-    return {(each["source"], each["destination"], each["protocol"]): each for each in table.to_dict("records")}
+    return {(each["source"], each["destination"], each.get("protocol", "http")): each for each in table.to_dict("records")}
 
 
 @pytest.mark.parametrize(
@@ -350,6 +352,100 @@ def test_http_and_tcp_between_the_same_two_are_two_rows(counters):
 def test_without_tcp_the_columns_are_those_of_requests(counters):
     counters.there += [(graph.CONNECTIONS, {**CLIENT, **AT_DB}, 0)]  # before the window there was some
     assert list(graph.graph(counters.lab, WINDOW).columns) == graph.COLUMNS
+
+
+# What was denied, copied, or left the mesh
+
+
+def requests(added, code="200", **labels):
+    """Series of so many requests from `client` to `db`, as its sender counts them unless `labels` say otherwise."""
+    chosen = {**CLIENT, **AT_DB, "destination_service": "db.default.svc.cluster.local", "response_code": code, **labels}
+    timed = [(f"{graph.DURATION}_{end}", {**chosen, "le": "+Inf"}, added) for end in ("count", "bucket")]
+    return [("istio_requests_total", chosen, added), *timed]
+
+
+def received(added, code="200", workload="copy", **labels):
+    """The same as `copy`, of which its sender knows nothing, has counted them."""
+    at = {"destination_workload": workload, "destination_app": workload, "destination_service_name": workload, "reporter": "destination"}
+    return requests(added, code, **at, destination_service=f"{workload}.default.svc.cluster.local", **labels)
+
+
+def virtual_service(http, *hosts, namespace="default"):
+    return {"metadata": {"name": "any", "namespace": namespace}, "spec": {"hosts": list(hosts), "http": [http]}}
+
+
+@pytest.mark.parametrize(("code", "status"), [("403", ""), ("401", ""), ("200", "7"), ("200", "16")])
+def test_who_was_denied_has_neither_failed_nor_is_all_well(counters, code, status):
+    counters.there += requests(3, code, **({"grpc_response_status": status} if status else {})) + requests(1)
+    [row] = edges(graph.graph(counters.lab, WINDOW)).values()
+    assert (row["requests"], row["errors"], row["denied"]) == (4, 0.0, 0.75)
+
+
+@pytest.mark.parametrize(("code", "status"), [("500", ""), ("0", ""), ("200", "14"), ("200", "2")])
+def test_what_failed_is_not_denied(counters, code, status):
+    counters.there += requests(3, code, **({"grpc_response_status": status} if status else {})) + requests(3, "404")
+    [row] = edges(graph.graph(counters.lab, WINDOW)).values()
+    assert (row["errors"], row["denied"]) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize("by", ["version", "app", "workload", "service"])
+def test_a_copy_is_an_edge_of_its_own_kind(counters, by):
+    counters.there += requests(6) + requests(6, reporter="destination") + received(4) + received(1, "500")
+    table = graph.graph(counters.lab, WINDOW, by=by)
+    assert list(table.columns) == [*graph.COLUMNS, "mirrored"] and table["mirrored"].tolist() == [False, True]
+    assert table["requests"].tolist() == [6, 5] and table["errors"].tolist() == [0.0, 0.2]
+    assert table["destination"][1].startswith("copy") and table["source"][0] == table["source"][1]
+
+
+def test_an_attempt_that_was_tried_again_is_no_copy(counters):
+    counters.there += requests(5) + received(5, "503")
+    assert list(graph.graph(counters.lab, WINDOW).columns) == graph.COLUMNS
+
+
+def test_copies_that_all_fail_are_copies_if_a_virtual_service_sends_them(counters):
+    counters.there += requests(5) + received(5, "503")
+    for mirror in ({"mirror": {"host": "copy"}}, {"mirrors": [{"destination": {"host": "copy"}}]}):
+        counters.objects["VirtualService"] = [virtual_service({"route": [{"destination": {"host": "db"}}], **mirror}, "db")]
+        table = graph.graph(counters.lab, WINDOW)
+        assert table["mirrored"].tolist() == [True, False] and table["errors"].tolist() == [1.0, 0.0]
+
+
+def test_what_a_sender_that_is_gone_has_sent_is_no_copy(counters):
+    counters.there += received(5)
+    assert graph.graph(counters.lab, WINDOW).empty
+
+
+NOWHERE = {"destination_workload": "unknown", "destination_app": "unknown", "destination_version": "unknown"}
+
+
+def test_what_leaves_the_mesh_is_named_as_what_it_is(counters):
+    for name, host in {"*.b.example": "x.b.example", "PassthroughCluster": "elsewhere.example"}.items():
+        counters.there += requests(2, destination_service_name=name, destination_service=host, **NOWHERE)
+    endpoint = {**NOWHERE, "destination_workload": "books-0", "destination_app": "books-0"}
+    counters.there += requests(2, destination_service_name="a.example", destination_service="a.example", **endpoint)
+    counters.there += requests(3, "502", destination_service_name="BlackHoleCluster", destination_service="no.example", **NOWHERE)
+    counters.objects["ServiceEntry"] = [{"metadata": {"namespace": "default"}, "spec": {"hosts": ["a.example", "*.b.example"]}}]
+    table = graph.graph(counters.lab, WINDOW)
+    assert table.attrs["outside"] == {
+        "a.example": "service entry", "*.b.example": "service entry", "PassthroughCluster": "passthrough", "BlackHoleCluster": "black hole",
+    }  # fmt: skip
+    assert edges(table)["client-v1", "BlackHoleCluster", "http"]["errors"] == 1.0 and table["mtls"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("spec", "routed"),
+    [
+        (virtual_service({"route": [{"destination": {"host": "db"}}]}, "*"), True),
+        (virtual_service({"fault": {}}, "db"), True),
+        (virtual_service({}, "db.default.svc.cluster.local", namespace="elsewhere"), True),
+        (virtual_service({}, "db", namespace="elsewhere"), False),
+        (virtual_service({"route": [{"destination": {"host": "db-2"}}]}, "*"), False),
+    ],
+)
+def test_a_virtual_service_is_noted_at_the_nodes_that_it_names(counters, spec, routed):
+    counters.there += requests(2)
+    counters.objects["VirtualService"] = [spec]
+    assert graph.graph(counters.lab, WINDOW).attrs["routed"] == (["db-v1"] if routed else [])
 
 
 # Traces whose first span lives elsewhere
