@@ -110,8 +110,8 @@ def verdicts() -> list[Verdict]:
     equal = required_n(c04.THIRDS, c04.FAULT, ALPHA, c04.POWER)
     faces = sent("04_bookinfo", r"for _ in range\((\d+)\)\]")
     turns = 300
-    two, four = {"v1": 98, "v3": 2}, {"v1": 96, "v3": 4}
-    rare = required_n(four, two, wanted_power=c12.POWER)
+    two, five = {"v1": 98, "v3": 2}, {"v1": 95, "v3": 5}
+    rare = required_n(five, two, wanted_power=c12.POWER)
     slider = sent("12_traffic_shifting", r"rehearse\(lab, \"reviews\", settings, n=(\d+)\)")
     names = sent("12_traffic_shifting", r"seen = lab.observe\(\"reviews\", n=(\d+)\)")
     leak = {"v1": 977, "others": 23}
@@ -124,7 +124,7 @@ def verdicts() -> list[Verdict]:
         shares("12.3 15 : 25 : 60", c12.WEIGHTS, designed["12.3"], n["12.3"], 1 - c12.POWER),
         shares("12.4 1 : 3", c12.RATIO, designed["12.4"], n["12.4"], 1 - c12.POWER),
         shares("12 step 9, 98 : 2", two, None, rare),
-        shares("12 step 9, 96 : 4", four, two, rare, 1 - c12.POWER),
+        shares("12 step 9, 95 : 5", five, two, rare, 1 - c12.POWER),
         shares("12 widget, 90 : 10", {"v1": 90, "v3": 10}, None, slider),
         shares("12 widget, 15 : 25 : 60", c12.WEIGHTS, None, slider),
         shares("12.6 80 : 20", c12.BLACK_STARS, designed["12.6"], n["12.6"], 1 - c12.POWER),
