@@ -16,13 +16,21 @@ ROOT = Path(__file__).parents[2]
 
 
 @before('check("08.6"')
-def other_queries(lab, mine, failed, my_query, my_window):
-    fails("08.6", lab, "vector(0)", SimpleNamespace(known=0), sentence="Prometheus knew of no failing calls")
-    fails("08.6", lab, f"rate({mine}[1m])", my_window, sentence="the query gives .* series")
-    fails("08.6", lab, f"sum(rate({failed}[1m]))", my_window, sentence="which is not the share")
-    fails("08.6", lab, f"sum(rate({mine}[1m])) / sum(rate({failed}[1m]))", my_window, sentence="which is not the share")
-    right = mine.replace("}", ', response_code="200"}')
-    check("08.6", lab, f"1 - sum(rate({right}[1m])) / sum(rate({mine}[1m]))", my_window)  # another way to say it
+def other_queries(lab, ask, my_query, my_window):
+    failed, every = 'istio_requests_total{$mine, response_code=~"5.."}', "istio_requests_total{$mine}"
+    with lab.window() as nothing:
+        lab.observe("details", n=1)
+    fails("08.6", ask, "vector(0)", nothing, sentence="no call of client to reviews has failed")
+    fails("08.6", ask, f"rate({every}[$__range])", my_window, sentence="the query gives .* series")
+    fails("08.6", ask, "sum(rate(istio_request_total{$mine}[$__range]))", my_window, sentence="the query gives 0 series")
+    fails("08.6", ask, f"sum(rate({failed}[$__range]))", my_window, sentence="of 200 calls failed")
+    fails("08.6", ask, f"sum(rate({every}[$__range])) / sum(rate({failed}[$__range]))", my_window, sentence="of 200 calls failed")
+    fails("08.6", ask, f"sum(rate({failed}[$__range])) / 2 / sum(rate({every}[$__range]))", my_window, sentence="of 200 calls failed")
+    right = every.replace("}", ', response_code="200"}')
+    check("08.6", ask, f"1 - sum(rate({right}[$__range])) / sum(rate({every}[$__range]))", my_window)  # other ways to say it
+    check("08.6", ask, f"sum(rate({failed}[1m])) / sum(rate({every}[1m]))", my_window)
+    added = "(sum({0} @ $after) - sum({0} @ $before))"
+    check("08.6", ask, f"{added.format(failed)} / {added.format(every)}", my_window)
 
 
 # The other checks on counts at hand: right ones, and every way in which one can be wrong.

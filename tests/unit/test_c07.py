@@ -45,7 +45,8 @@ LINKS = [
 
 def told(monkeypatch, status, text):
     asked = []
-    monkeypatch.setattr(addons, "ask", lambda lab, name, path, params: asked.append((name, path, params)) or Answer(status, {}, text.encode()))
+    answer = Answer(status, {}, text.encode())
+    monkeypatch.setattr(addons, "ask", lambda lab, name, path, params: asked.append((name, path, params)) or answer)
     return asked
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from numbers import Real
 
+from lab_helpers.core.statistics import rate_interval
 from lab_helpers.show.checks import register, wrong
 from lab_helpers.show.inputs import Estimate, having, several, table
-from lab_helpers.traffic import prometheus
+from lab_helpers.traffic import graph
 
-TOLD = 0.005  # how far a learner's share may be off
+CONFIDENCE = 0.99  # of the interval around the counted share, in which a learner's lies
 
 # What the checks look at.
 Counted = table(text=["destination_version", "response_code"], numbers=["requests"])
@@ -18,6 +19,7 @@ Buckets = several(Real, "a list of numbers")
 Board = having("panels", "a dashboard")
 Sent = having("seconds", "a window, as lab.window() gives it")
 Window = having("known", "a window, as lab.window() gives it")
+Ask = having("fill", "what asks Prometheus, as Questions(lab, ...) gives it")
 
 
 @register("08.1", "Counted is sent")
@@ -87,29 +89,23 @@ def dashboard_shows(board: Board, window: Sent, sent: int) -> str:
 
 
 @register("08.6", "The error share by hand")
-def error_share(lab, query: str, window: Window) -> str:
-    """The exercise: a query that gives the share of failed calls to reviews, between two instants or as a rate."""
-    found = prometheus.promql(lab, query, at=window.known)
+def error_share(ask: Ask, query: str, window: Window) -> tuple[str, str]:
+    """The exercise: a query that gives the share of failed calls to reviews, whatever way it says it; held against what was counted."""
+    found = ask.answer(query, window)
     if len(found) != 1:
         raise wrong(
-            f"the query gives {len(found)} series", "A share is one number: sum over everything else on both sides of the division."
+            f"the query gives {len(found)} series",
+            "A share is one number: sum over everything else on both sides of the division. No series at all: does the metric exist?",
         )
-    told = prometheus.promql(
-        lab,
-        f'sum(rate(istio_requests_total{{reporter="source",source_workload="client",destination_service_name="reviews",'
-        f'destination_service_namespace="{lab.namespace}",response_code=~"5.."}}[1m])) / sum(rate(istio_requests_total{{reporter="source",'
-        f'source_workload="client",destination_service_name="reviews",destination_service_namespace="{lab.namespace}"}}[1m]))',
-        at=window.known,
-    )["value"].sum()
-    if not told > 0:
+    counted = graph.requests(ask.lab, window, "source_workload", "destination_service_name", "response_code")
+    ours = counted[(counted["source_workload"] == "client") & (counted["destination_service_name"] == "reviews")]
+    failed, total = (int(each["requests"].sum()) for each in (ours[ours["response_code"].str.fullmatch(r"5\d\d")], ours))
+    if not failed:
+        raise wrong("no call of client to reviews has failed in this window", "Was 01-some-fail applied before it began?")
+    share, (low, high) = found["value"].iloc[0], rate_interval(failed, total, CONFIDENCE)
+    if not low <= share <= high:
         raise wrong(
-            "by the window's end Prometheus knew of no failing calls to reviews",
-            "Send the exercise's traffic once more: a counter that began within the window has no rate yet.",
+            f"it gives {share:.3f}, and {failed} of {total} calls failed",
+            "Which requests stand above the line, which below? And did both counters exist before the range begins?",
         )
-    value = found["value"].iloc[0]
-    if not abs(value - told) <= TOLD:
-        raise wrong(
-            f"it gives {value:.3f}, which is not the share of reviews' calls that failed",
-            "Which requests stand above the line, which below?",
-        )
-    return f"{value:.1%} of them failed."
+    return f"{share:.1%} of them failed.", f"Counted: {failed} of {total}, with a {CONFIDENCE:.0%} interval from {low:.1%} to {high:.1%}."

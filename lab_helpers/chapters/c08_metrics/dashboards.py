@@ -18,7 +18,7 @@ from lab_helpers.traffic import graph, prometheus
 from lab_helpers.traffic.prometheus import Window
 
 QUIET = 10.0  # seconds before the traffic, so that a line has somewhere to rise from
-POINTS = 60  # of a line: as many as a small panel can show
+POINTS = 40  # of a line: as many as a small panel can show
 
 
 @dataclass

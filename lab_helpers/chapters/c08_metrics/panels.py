@@ -17,6 +17,22 @@ UNIT, HEAD = 34, 30  # pixels: a row of the grid; the title of a panel
 INK = "#7a828c"  # read on white and on black: a figure does not know what it lies on
 WIDE = {"reqps": 1.5, "ms": 1.2, "percentunit": 1.2, "bps": 1.5}  # of a table's columns, beside names
 RULE = "rgba(128,136,146,.28)"
+TABLE = {"fill": {"color": "rgba(0,0,0,0)"}, "line": {"color": RULE}, "align": "left"}
+AXIS = {"gridcolor": RULE, "zeroline": False, "tickfont": {"size": 9}, "showline": False, "automargin": False}
+# What holds for each of its parts is said once: a notebook keeps every figure, and so does a page.
+LOOK = {
+    "data": {"scatter": [{"mode": "lines", "line": {"width": 1.5}, "marker": {"size": 4}, "connectgaps": True}]},
+    "layout": {
+        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": INK, "size": 10}, "colorway": HUES,
+        "hovermode": "closest", "showlegend": False, "margin": {"l": 8, "r": 8, "t": 62, "b": 8},
+        "annotationdefaults": {
+            "showarrow": False, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "middle", "align": "left",
+        },
+        "shapedefaults": {"type": "rect", "xref": "paper", "yref": "paper", "line": {"color": RULE, "width": 1}, "layer": "below"},
+        "xaxis": {**AXIS, "type": "date", "tickformat": "%H:%M:%S", "showgrid": False},
+        "yaxis": {**AXIS, "nticks": 5, "rangemode": "tozero"},
+    },
+}  # fmt: skip
 # Grafana's units: how plotly writes a tick, and what stands behind the number. `~s` writes 0.004 s as 4m and 1,200 as 1.2k.
 UNITS = {
     "reqps": ("~s", " req/s"), "ops": ("~s", " ops/s"), "cps": ("~s", " counts/s"), "qps": ("~s", " queries/s"), "rps": ("~s", " reads/s"),
@@ -35,12 +51,8 @@ def figure(dashboard: Dashboard) -> go.Figure:
     """
     panels = [_Place(each, number) for number, each in enumerate(_shrunk(dashboard.panels), 1)]
     rows = max(each.bottom for each in panels)
-    made = go.Figure()
-    made.update_layout(
-        height=rows * UNIT + 70, margin={"l": 8, "r": 8, "t": 62, "b": 8}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": INK, "size": 10}, colorway=HUES, hovermode="closest", template="none",
-        title={"text": _title(dashboard), "x": 0.005, "y": 1 - 18 / (rows * UNIT + 70), "yanchor": "top", "font": {"size": 15}},
-    )  # fmt: skip
+    title = {"text": _title(dashboard), "x": 0.005, "y": 1 - 18 / (rows * UNIT + 70), "yanchor": "top", "font": {"size": 15}}
+    made = go.Figure(layout={"template": LOOK, "height": rows * UNIT + 70, "title": title})
     for each in panels:
         _draw(made, each, rows)
     return made
@@ -71,12 +83,12 @@ class _Place:
 
     def __init__(self, panel: Panel, number: int):
         self.panel, self.number = panel, "" if number == 1 else str(number)
-        self.left, self.right = panel.place[0] / 24 + 0.004, (panel.place[0] + panel.place[2]) / 24 - 0.004
+        self.left, self.right = round(panel.place[0] / 24 + 0.004, 4), round((panel.place[0] + panel.place[2]) / 24 - 0.004, 4)
         self.top, self.bottom = panel.place[1], panel.place[1] + panel.place[3]
 
     def y(self, rows: int, pixels: float) -> float:
         """So many pixels below the panel's top edge."""
-        return min(max(1 - (self.top * UNIT + pixels) / (rows * UNIT), 0), 1)
+        return round(min(max(1 - (self.top * UNIT + pixels) / (rows * UNIT), 0), 1), 5)
 
 
 def _title(dashboard: Dashboard) -> str:
@@ -94,8 +106,7 @@ def _draw(made: go.Figure, place: _Place, rows: int) -> None:
         size = 13 if panel.kind == "row" else 11
         _words(made, place.left, place.y(rows, UNIT / 2 if panel.kind == "row" else height / 2), _wrapped(words, place), size, "left")
         return
-    frame = {"xref": "paper", "yref": "paper", "line": {"color": RULE, "width": 1}, "layer": "below"}
-    made.add_shape(type="rect", x0=place.left, x1=place.right, y0=place.y(rows, height - 4), y1=place.y(rows, 2), **frame)
+    made.add_shape(x0=place.left, x1=place.right, y0=place.y(rows, height - 4), y1=place.y(rows, 2))
     _words(made, place.left + 0.006, place.y(rows, 13), _wrapped(panel.title, place, 1), 11, "left")
     if panel.reason:
         _words(made, (place.left + place.right) / 2, place.y(rows, (height + HEAD) / 2), _wrapped(panel.reason, place, 4), 10, "center")
@@ -106,15 +117,13 @@ def _draw(made: go.Figure, place: _Place, rows: int) -> None:
 def _axes(made: go.Figure, place: _Place, rows: int, height: float, legend: float, unit: str) -> dict:
     form, behind = UNITS.get(unit, ("~s", f" {unit}" if unit else ""))
     x = {
-        "domain": [place.left + 0.045, place.right - 0.008],
+        "domain": [round(place.left + 0.045, 4), round(place.right - 0.008, 4)],
         "anchor": f"y{place.number}",
-        "tickformat": "%H:%M:%S",
         "nticks": 3 if place.panel.place[2] < 9 else 5,
     }
-    y = {"domain": [place.y(rows, height - legend - 30), place.y(rows, HEAD)], "anchor": f"x{place.number}", "nticks": 5}
-    y |= {"tickformat": form, "ticksuffix": behind, "rangemode": "tozero"}
-    look = {"gridcolor": RULE, "zeroline": False, "tickfont": {"size": 9}, "showline": False, "automargin": False}
-    made.update_layout({f"xaxis{place.number}": x | look | {"showgrid": False}, f"yaxis{place.number}": y | look})
+    y = {"domain": [place.y(rows, height - legend - 30), place.y(rows, HEAD)], "anchor": f"x{place.number}"}
+    y |= {"tickformat": form} | ({"ticksuffix": behind} if behind else {})
+    made.update_layout({f"xaxis{place.number}": x, f"yaxis{place.number}": y})
     return {"xaxis": f"x{place.number}", "yaxis": f"y{place.number}"}
 
 
@@ -125,19 +134,33 @@ def _lines(made: go.Figure, place: _Place, rows: int, height: float) -> None:
     axes = _axes(made, place, rows, height, legend, place.panel.unit)
     form, behind = UNITS.get(place.panel.unit, ("~s", ""))
     form = form.replace("~", ".3~")
+    step = _step(place.panel.data["time"])
     for place_in, (name, points) in enumerate(groups):
-        points = points[points["value"].notna()]
+        points = points.set_index("time")["value"].dropna()
+        few = {"mode": "lines+markers"} if len(points) < 3 else {}
+        when, every = _grid(points.index, step)
         made.add_scatter(
-            x=[time.strftime("%Y-%m-%d %H:%M:%S") for time in points["time"]], y=[_short(value) for value in points["value"]], name=name,
-            mode="lines+markers" if len(points) < 3 else "lines", marker={"size": 4}, showlegend=False,
-            line={"width": 1.5, "color": HUES[place_in % len(HUES)]},
-            hovertemplate=f"{name}<br>%{{y:{form}}}{behind}<extra></extra>", **axes,
+            **when, **few, y=[_short(value) for value in points.reindex(every)], name=name,
+            line={"color": HUES[place_in % len(HUES)]}, hovertemplate=f"%{{fullData.name}}<br>%{{y:{form}}}{behind}<extra></extra>", **axes,
         )  # fmt: skip
         if place_in < shown:
             last = f" and {len(groups) - shown} more" if place_in == shown - 1 and len(groups) > shown else ""
             mark = f"<span style='color:{HUES[place_in % len(HUES)]}'>▬</span> "
             y = place.y(rows, height - legend + 13 * place_in + 4)
             _words(made, place.left + 0.01, y, mark + _wrapped(name, place, 1, 12) + last, 9, "left")
+
+
+def _step(times: pd.Series) -> pd.Timedelta:
+    """Between two points of a panel."""
+    apart = pd.Series(times.unique()).sort_values().diff().min()
+    return pd.Timedelta(seconds=1) if pd.isna(apart) else apart
+
+
+def _grid(times: pd.Index, step: pd.Timedelta) -> tuple[dict, pd.Index]:
+    """When the points of a line are: the first and how many ms lie between two; and each of them, NaT where there is no value."""
+    places = {round((time - times[0]) / step): time for time in times}
+    every = pd.Index([places.get(place, pd.NaT) for place in range(max(places) + 1)])
+    return {"x0": times[0].strftime("%Y-%m-%d %H:%M:%S"), "dx": round(step.total_seconds() * 1000)}, every
 
 
 def _stat(made: go.Figure, place: _Place, rows: int, height: float) -> None:
@@ -157,10 +180,9 @@ def _table(made: go.Figure, place: _Place, rows: int, height: float) -> None:
     data = place.panel.data
     cells = [[_written(value, place.panel.units.get(name, "")) for value in data[name]] for name in data.columns]
     wide = [WIDE.get(place.panel.units.get(name), 2.4) for name in data.columns]
-    look = {"fill": {"color": "rgba(0,0,0,0)"}, "line": {"color": RULE}, "align": "left"}
     made.add_table(
-        header={"values": [f"<b>{name}</b>" for name in data.columns], **look},
-        cells={"values": cells, "height": 24, "font": {"size": 10}, **look},
+        header={"values": [f"<b>{name}</b>" for name in data.columns], **TABLE},
+        cells={"values": cells, "height": 24, "font": {"size": 10}, **TABLE},
         columnwidth=wide,
         domain={"x": [place.left, place.right], "y": [place.y(rows, height - 6), place.y(rows, HEAD)]},
     )  # fmt: skip
@@ -172,17 +194,19 @@ def _heatmap(made: go.Figure, place: _Place, rows: int, height: float) -> None:
     table = table.loc[sorted(table.index, key=lambda name: float(name.replace("+Inf", "inf")))]
     # Prometheus's buckets hold all that is faster as well; a heatmap shows each bucket's own.
     own = table.diff().fillna(table.iloc[:1]).clip(lower=0)
+    when, every = _grid(own.columns, _step(place.panel.data["time"]))
     made.add_heatmap(
-        x=[time.strftime("%Y-%m-%d %H:%M:%S") for time in own.columns], y=[f"≤ {name}" for name in own.index],
-        z=[[_short(value) for value in line] for line in own.to_numpy()], colorscale="Blues", showscale=False, **axes,
-        hovertemplate="%{y}<br>%{z:.3~s}/s<extra></extra>",
+        **when, y=[f"≤ {name}" for name in own.index],
+        z=[[_short(value) for value in line] for line in own.reindex(columns=every).to_numpy()],
+        colorscale="Blues", showscale=False, hovertemplate="%{y}<br>%{z:.3~s}/s<extra></extra>", **axes,
     )  # fmt: skip
     made.update_layout({f"yaxis{place.number}": {"type": "category", "ticksuffix": ""}})
 
 
 def _words(made: go.Figure, x: float, y: float, words: str, size: int, anchor: str, colour: str = INK) -> None:
-    look = {"xanchor": anchor, "yanchor": "middle", "align": anchor, "font": {"size": size, "color": colour}}
-    made.add_annotation(x=x, y=y, text=words, showarrow=False, xref="paper", yref="paper", **look)
+    look = {} if anchor == "left" else {"xanchor": anchor, "align": anchor}
+    font = {"size": size} if colour == INK else {"size": size, "color": colour}
+    made.add_annotation(x=round(x, 4), y=round(y, 5), text=words, font=font, **look)
 
 
 def _wrapped(words: str, place: _Place, most: int = 3, spare: int = 0) -> str:
@@ -212,5 +236,5 @@ def _written(value, unit: str) -> str:
 
 
 def _short(value: float) -> float | None:
-    """Four digits that count: a notebook keeps every one of them."""
-    return None if pd.isna(value) else float(f"{value:.4g}")
+    """Three digits that count: a notebook keeps every one of them."""
+    return None if pd.isna(value) else float(f"{value:.3g}")
