@@ -42,7 +42,7 @@ def counts_of_a_busy_mesh_are_not_thirds(busy):
     fails("04.4", busy, sentence="contradicts")
 
 
-@before('lab.apply("04_bookinfo/06-round-robin.yaml")')
+@before('lab.apply("my/round-robin.yaml")')
 def no_rule_another_host_and_another_policy(lab, tmp_path):
     rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: mine}\nspec: "
     fails("04.5", lab, sentence="there is no DestinationRule")

@@ -1,8 +1,10 @@
 """Chapter 04 without a cluster: its checks on right and wrong answers."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from lab_helpers.chapters.c04_bookinfo import check
+from lab_helpers.chapters.c04_bookinfo import check, containers
 from lab_helpers.chapters.c04_bookinfo.checks import CALLS, FAULT, POWER, THIRDS
 from lab_helpers.core.errors import CheckError
 from lab_helpers.core.statistics import ALPHA, required_n
@@ -55,6 +57,18 @@ def test_a_check_fails_on_a_wrong_answer_and_says_why(number, state, answers, se
     with pytest.raises(CheckError, match=sentence) as caught:
         check(number, *state, **answers)
     assert caught.value.what.startswith(f"✘ {number} ") and caught.value.do, "a check hints at the way out"
+
+
+def pod(name, containers, lasting=(), **metadata):
+    start = [{"name": "istio-init"}, *({"name": each, "restartPolicy": "Always"} for each in lasting)]
+    spec = {"containers": [{"name": each} for each in containers], "initContainers": start}
+    return {"metadata": {"name": name, "labels": {"app": name, "version": "v1"}, **metadata}, "spec": spec}
+
+
+def test_containers_are_those_that_run_wherever_the_sidecar_stands():
+    there = [pod("b", ["b", "istio-proxy"]), pod("a", ["a"], ["istio-proxy"]), pod("c", ["c"]), pod("d", ["d"], deletionTimestamp="now")]
+    table = containers(SimpleNamespace(client=SimpleNamespace(list=lambda kind: there)))
+    assert table["number"].tolist() == [2, 2, 1] and table["containers"].tolist() == ["a, istio-proxy", "b, istio-proxy", "c"]
 
 
 def test_chapter_04_has_five_checks():

@@ -3,14 +3,16 @@
 from lab_helpers.chapters.c06_mesh_graph import checks  # noqa: F401 (they register themselves)
 from lab_helpers.lab import Chapter, connect
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
+from lab_helpers.lab.forward import forwarding
 from lab_helpers.show.checks import check
 from lab_helpers.show.graphs.mesh import plot_graph
+from lab_helpers.show.predictions import predict, resolve
 
 CHAPTER = Chapter(
     "06_mesh_graph",
-    minutes=25,
-    question="Who talks to whom in the mesh, how well and how safely, and why may a healthy service be missing from the picture?",
+    minutes=30,
+    question="Who talks to whom in the mesh, how well and how safely, and what can a picture of it not show?",
     start=(*CLIENTS, *BOOKINFO),
 )
 
-__all__ = ["check", "connect", "plot_graph"]
+__all__ = ["check", "connect", "forwarding", "plot_graph", "predict", "resolve"]

@@ -15,7 +15,7 @@ USED = {
 CLOSE = 0.05  # of a rate
 
 # What the checks look at.
-Graph = table(text=["source", "destination"], numbers=["requests", "rate", "errors"], measured=["mtls"])
+Graph = table(text=["source", "destination"], numbers=["requests", "rate", "errors", "denied"], measured=["mtls"])
 Window = having("seconds", "a window, as lab.window() gives it")
 
 
@@ -36,7 +36,7 @@ def edges_used(graph: Graph) -> str:
     extra = sorted(found - USED)
     if extra:
         raise wrong(f"somebody went {' → '.join(extra[0])}, which a page does not need", "Did other requests run in the same window?")
-    return f"{len(found)} edges, each of them locked." if (graph["mtls"] == 1).all() else f"{len(found)} edges."
+    return f"{len(found)} edges, all of them under mutual TLS." if (graph["mtls"] == 1).all() else f"{len(found)} edges."
 
 
 @register("06.2", "The rate of the graph is the rate that was sent")
@@ -64,18 +64,18 @@ def ratings_missing(graph: Graph, answer: str) -> str:
     return f"{answer} answered all of them, and it calls nobody."
 
 
-@register("06.4", "The caller without a lock")
-def no_lock(graph: Graph, answer: str) -> str:
+@register("06.4", "The caller without mutual TLS")
+def without_mutual_tls(graph: Graph, answer: str) -> str:
     """One caller came without mutual TLS, and another with it."""
     open_ = set(graph.loc[graph["mtls"] < 1, "source"])
     locked = set(graph.loc[graph["mtls"] == 1, "source"])
     if not open_:
-        raise wrong("every edge of this graph has its lock", "Send requests from plain-client as well: via='plain'.")
+        raise wrong("every edge of this graph is under mutual TLS", "Send requests from plain-client as well: via='plain'.")
     if not locked:
-        raise wrong("no edge of this graph has a lock", "Send requests from client as well: via='mesh'.")
+        raise wrong("no edge of this graph is under mutual TLS", "Send requests from client as well: via='mesh'.")
     if answer not in open_:
         raise wrong(f"what {answer} sent came in under mutual TLS, or not at all", "Look at the column mtls.")
-    return f"{answer}: nobody vouches for it, so Istio does not know its name."
+    return f"{answer}: no proxy said who it is, and no certificate proved it."
 
 
 @register("06.5", "The edge that fails")
@@ -93,14 +93,34 @@ def failing_edge(graph: Graph, answer: Words) -> str:
         strangers = sorted(named - callers)
         what = f"{strangers[0]} has no failing calls" if strangers else "somebody else's calls fail too"
         raise wrong(what, "Where do the red arrows begin?")
-    return f"{' and '.join(sorted(callers))} → ratings, and nothing else is red."
+    return f"{' and '.join(sorted(callers))} → ratings, and nothing else fails."
 
 
-@register("06.6", "Two edges into details, one of them locked")
-def two_edges(graph: Graph) -> str:
-    """The exercise: `details` called with and without mutual TLS, and nothing else."""
+@register("06.6", "Who is denied")
+def who_is_denied(graph: Graph, answer: str) -> str:
+    """Some of one caller's requests were denied, and none failed for that; the learner says whose."""
+    denied = graph[graph["denied"] > 0]
+    if denied.empty:
+        raise wrong("nobody is denied in this graph", "Was 03-not-for-client applied before the window began?")
+    callers = set(denied["source"])
+    if answer not in callers:
+        raise wrong(f"nothing that {answer} sent was denied", "Where does the arrow of that colour begin?")
+    if len(callers) > 1:
+        raise wrong(f"{min(callers - {answer})} was denied as well", "Is there another policy? kubectl get authorizationpolicies.")
+    if (denied["errors"] > 0).any():
+        raise wrong("some of these requests failed besides", "Does details run? kubectl get pods.")
+    first = denied.iloc[0]
+    return f"{answer}: {first['denied']:.0%} of its requests to {first['destination']}, and none of them failed."
+
+
+@register("06.7", "One rule, two callers")
+def two_callers(graph: Graph) -> str:
+    """The exercise: a fault for `details` meets the caller that has a proxy, and not the one that has none."""
     found = edges(graph)
-    if found != {("client-v1", "details-v1"), ("unknown", "details-v1")}:
+    if found != {("client-v1", "details"), ("unknown", "details-v1")}:
         shown = ", ".join(f"{source} → {destination}" for source, destination in sorted(found)) or "nothing"
-        raise wrong(f"the graph shows {shown}", "Two edges are wanted, both into details: one from each of our two clients.")
-    return "client-v1 with a lock, unknown without one."
+        raise wrong(f"the graph shows {shown}", "Two edges are wanted: one fails for every request, and then no pod of details is chosen.")
+    errors = graph.set_index("source")["errors"]
+    if errors["client-v1"] < 1 or errors["unknown"] > 0:
+        raise wrong("it is not all of the client's requests that fail, and none of the other's", "See fault.abort in your VirtualService.")
+    return "client-v1 → details fails at the client proxy; unknown → details-v1 has none, and meets no rule."
