@@ -18,9 +18,9 @@ ROOM = 30  # lines of all the manifests together that stand open; what is longer
 MOST = 24  # lines of what a proxy was told, by type
 # Mixed with the page's own colour, so that they can be read in light and in dark; Pygments takes only colours that it knows, or variables.
 COLOURS = {
-    "key": "color-mix(in srgb, currentColor 35%, #0969da)",
-    "text": "color-mix(in srgb, currentColor 35%, #1a7f37)",
-    "number": "color-mix(in srgb, currentColor 35%, #bc4c00)",
+    "key": "color-mix(in srgb, currentColor 50%, #0969da)",
+    "text": "color-mix(in srgb, currentColor 50%, #1a7f37)",
+    "number": "color-mix(in srgb, currentColor 50%, #bc4c00)",
     "note": "color-mix(in srgb, currentColor 72%, transparent)",
 }
 LINK = re.compile(r' <a class="meshlab-edit" [^>]*>[^<]*</a>')
