@@ -24,13 +24,15 @@ class Drawing:
     """
 
     def __init__(self, width: float, height: float, parts: list[str], caption: str):
-        self.caption = caption
+        self.caption, self.across = caption, width
         head = f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" xmlns="http://www.w3.org/2000/svg"'
-        look = "height: auto; color: inherit; font: 12px system-ui, sans-serif"
+        look = "max-width: 100%; height: auto; color: inherit; font: 12px system-ui, sans-serif"
         self.svg = f'{head} style="{look}">{"".join(parts)}</svg>'
 
     def _repr_html_(self) -> str:
-        return f'<figure role="img" aria-label="{escape(self.caption)}" style="margin: .5em 0; overflow-x: auto">{self.svg}</figure>'
+        look = "margin: .5em 0; overflow-x: auto"
+        kept = f'<div style="width: {self.across:g}px">{self.svg}</div>'
+        return f'<figure role="img" aria-label="{escape(self.caption)}" tabindex="0" style="{look}">{kept}</figure>'
 
     def __repr__(self) -> str:
         return self.caption
