@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Mapping
 
 import matplotlib
@@ -82,8 +83,9 @@ def plot_shares(seen: pd.DataFrame | Mapping[str, int], expected: Mapping[str, f
     limits = [rate_interval(counts.get(name, 0), n, confidence) for name in names]
     missed = [name for name, want, (low, high) in zip(names, wanted, limits, strict=True) if not 100 * low <= want <= 100 * high]
     note = _missed(missed, sum(1 for want in wanted if want), confidence)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.2, 0.55 + 0.5 * len(names)))
+    # So small, and with letters so large, that they can be read on a phone, which scales it down.
+    with matplotlib.rc_context({**STYLE, "font.size": 11}):
+        figure = Figure(figsize=(4, 0.55 + 0.5 * len(names)))
         axes = figure.subplots()
         places = range(len(names))
         axes.barh(places, shares, 0.6, color=SEEN, label=f"seen, with {confidence:.0%} interval")
@@ -104,7 +106,7 @@ def plot_shares(seen: pd.DataFrame | Mapping[str, int], expected: Mapping[str, f
         axes.set(
             yticks=list(places),
             yticklabels=[f"{name}\n{counts.get(name, 0):,}" for name in names],
-            xlabel="\n".join([f"% of {n:,} requests", *([note] if note else [])]),
+            xlabel="\n".join([f"% of {n:,} requests", *textwrap.wrap(note, 50)]),
         )
         axes.set_xlim(0, max(100 * high for _, high in limits) * 1.05)
         axes.invert_yaxis()

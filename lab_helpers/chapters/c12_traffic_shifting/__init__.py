@@ -6,7 +6,7 @@ from lab_helpers.chapters.c12_traffic_shifting.rules_of_thumb import worth
 from lab_helpers.chapters.c12_traffic_shifting.weights import shift
 from lab_helpers.chapters.c12_traffic_shifting.widget import TrafficShifting, freeze, rehearse
 from lab_helpers.core.statistics import goodness_of_fit, peeking, power, rate_at_most, required_n
-from lab_helpers.lab import Chapter, connect
+from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.show.checks import check
 from lab_helpers.show.graphs.mesh import plot_graph
 from lab_helpers.show.plots import count, plot_shares
@@ -20,21 +20,6 @@ CHAPTER = Chapter(
 )
 
 __all__ = [
-    "TrafficShifting",
-    "check",
-    "connect",
-    "count",
-    "goodness_of_fit",
-    "health",
-    "peeking",
-    "plot_graph",
-    "plot_shares",
-    "power",
-    "predict",
-    "rate_at_most",
-    "rehearse",
-    "required_n",
-    "resolve",
-    "shift",
-    "worth",
-]
+    "TrafficShifting", "check", "connect", "count", "goodness_of_fit", "health", "peeking", "plot_graph", "plot_shares", "power",
+    "predict", "progress", "rate_at_most", "rehearse", "required_n", "resolve", "shift", "solution", "worth",
+]  # fmt: skip

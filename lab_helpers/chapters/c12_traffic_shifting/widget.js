@@ -28,29 +28,33 @@ function element(name, attributes = {}, text = "") {
 }
 
 // The picture: for each version a bar (seen), its interval, and a mark (wanted). Returns a function that draws a state.
-function picture(versions) {
-  const [left, width, row, top] = [40, 450, 38, 4];
+// It is drawn as wide as there is room, so that its letters keep their size; where there is little, numbers stand below their bars.
+function picture(versions, room) {
+  const wide = Math.min(room || 672, 672);
+  const narrow = wide < 640;
+  const [left, width, row, top] = narrow ? [32, wide - 56, 58, 0] : [40, 450, 38, 4];
+  const above = narrow ? 8 : 0; // how far a bar stands above the middle of its row
   const bottom = top + row * versions.length;
   const x = (percent) => left + (width * percent) / 100;
-  const svg = element("svg", { viewBox: `0 0 640 ${bottom + 46}`, role: "img" });
+  const svg = element("svg", { viewBox: `0 0 ${wide} ${bottom + 46}`, role: "img" });
   for (let percent = 0; percent <= 100; percent += 20) {
     svg.append(element("line", { class: "grid", x1: x(percent), x2: x(percent), y1: top, y2: bottom }));
     svg.append(element("text", { class: "small", x: x(percent), y: bottom + 15, "text-anchor": "middle" }, `${percent} %`));
   }
   const legend = [["seen", "seen"], ["interval", "99 % interval"], ["wanted", "wanted"]];
   legend.forEach(([kind, text], at) => {
-    const [from, y] = [left + 130 * at, bottom + 36];
+    const [from, y] = [left + [0, 70, 190][at], bottom + 38];
     if (kind === "seen") svg.append(element("rect", { class: kind, x: from, y: y - 9, width: 22, height: 9 }));
     else if (kind === "interval") svg.append(element("path", { class: kind, d: `M${from} ${y - 8}v8m0-4h22m0-4v8` }));
     else svg.append(element("line", { class: kind, x1: from + 11, x2: from + 11, y1: y - 12, y2: y + 2 }));
     svg.append(element("text", { class: "small", x: from + 29, y }, text));
   });
   const rows = versions.map((version, at) => {
-    const middle = top + row * (at + 0.5);
+    const middle = top + row * (at + 0.5) - above;
     const bar = element("rect", { class: "seen", "data-version": version, x: left, y: middle - 11, width: 0, height: 22 });
     const interval = element("path", { class: "interval" });
     const mark = element("line", { class: "wanted", y1: middle - 16, y2: middle + 16 });
-    const told = element("text", { x: left + width + 14, y: middle + 4 });
+    const told = element("text", narrow ? { x: left, y: middle + 30 } : { x: left + width + 14, y: middle + 4 });
     svg.append(element("text", { x: left - 8, y: middle + 4, "text-anchor": "end" }, version), bar, interval, mark, told);
     return { version, middle, bar, interval, mark, told };
   });
@@ -106,7 +110,7 @@ function verdict(state) {
 function panel(host, weights, asked) {
   let current = { ...weights };
   const versions = Object.keys(weights);
-  const shares = picture(versions);
+  const shares = picture(versions, host.clientWidth);
   const box = element("div", { class: "sliders" });
   const status = element("p", { class: "status", role: "status" });
   const sliders = versions.map((version) => {
