@@ -5,7 +5,7 @@ from lab_helpers.chapters.c01_service_mesh.callers import attempts
 from lab_helpers.chapters.c01_service_mesh.drawings import draw_services
 from lab_helpers.chapters.c01_service_mesh.identity import accepted, identities
 from lab_helpers.chapters.c01_service_mesh.wire import overhear
-from lab_helpers.lab import Chapter, connect
+from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from lab_helpers.show.checks import check
 from lab_helpers.show.plots import plot_calls
@@ -19,4 +19,7 @@ CHAPTER = Chapter(
     injection=False,  # it begins before there is a mesh
 )
 
-__all__ = ["accepted", "attempts", "check", "connect", "draw_services", "identities", "overhear", "plot_calls", "predict", "resolve"]
+__all__ = [
+    "accepted", "attempts", "check", "connect", "draw_services", "identities", "overhear", "plot_calls", "predict", "progress",
+    "resolve", "solution",
+]  # fmt: skip

@@ -6,7 +6,7 @@ from lab_helpers.chapters.c02_lab_environment.autoscaler import follow, scalers_
 from lab_helpers.chapters.c02_lab_environment.cluster import network, nodes
 from lab_helpers.chapters.c02_lab_environment.kubelet import certificates, kubelets, usage
 from lab_helpers.chapters.c02_lab_environment.scaling import plot_scaling
-from lab_helpers.lab import Chapter, connect
+from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.show.checks import check
 from lab_helpers.show.predictions import predict, resolve
 
@@ -19,6 +19,6 @@ CHAPTER = Chapter(
 )
 
 __all__ = [
-    "beside_article", "certificates", "check", "connect", "follow", "kubelets", "network", "nodes", "plot_scaling", "predict", "resolve",
-    "scalers_of_profile", "usage",
+    "beside_article", "certificates", "check", "connect", "follow", "kubelets", "network", "nodes", "plot_scaling", "predict",
+    "progress", "resolve", "scalers_of_profile", "solution", "usage",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from lab_helpers.chapters.c03_install.drawings import draw_profiles, side_by_sid
 from lab_helpers.chapters.c03_install.entrance import knock
 from lab_helpers.istio import installation
 from lab_helpers.istio.configuration import keep, restore
-from lab_helpers.lab import Chapter, connect
+from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.show.checks import check
 from lab_helpers.show.predictions import predict, resolve
 
@@ -19,6 +19,6 @@ CHAPTER = Chapter(
 )
 
 __all__ = [
-    "check", "compare_profiles", "connect", "draw_profiles", "dump", "keep", "knock", "predict", "profiles", "resolve", "restore",
-    "side_by_side",
+    "check", "compare_profiles", "connect", "draw_profiles", "dump", "keep", "knock", "predict", "profiles", "progress", "resolve",
+    "restore", "side_by_side", "solution",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from lab_helpers.chapters.c04_bookinfo import checks  # noqa: F401 (they register themselves)
 from lab_helpers.chapters.c04_bookinfo.inside import containers
 from lab_helpers.core.statistics import goodness_of_fit, in_turn, required_n
-from lab_helpers.lab import Chapter, connect
+from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.lab.chapters import CLIENTS
 from lab_helpers.lab.forward import forwarding
 from lab_helpers.show.checks import check
@@ -18,16 +18,6 @@ CHAPTER = Chapter(
 )
 
 __all__ = [
-    "check",
-    "connect",
-    "containers",
-    "count",
-    "forwarding",
-    "goodness_of_fit",
-    "in_turn",
-    "plot_calls",
-    "plot_shares",
-    "predict",
-    "required_n",
-    "resolve",
-]
+    "check", "connect", "containers", "count", "forwarding", "goodness_of_fit", "in_turn", "plot_calls", "plot_shares", "predict",
+    "progress", "required_n", "resolve", "solution",
+]  # fmt: skip

@@ -4,7 +4,7 @@ from lab_helpers.chapters.c05_injection import checks  # noqa: F401 (they regist
 from lab_helpers.chapters.c05_injection.drawing import draw_way
 from lab_helpers.chapters.c05_injection.injection import changed, dry_run, line_by_line, lines, redirection, renewed, verdicts
 from lab_helpers.chapters.c05_injection.precedence import precedence
-from lab_helpers.lab import Chapter, connect
+from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.lab.chapters import CLIENTS
 from lab_helpers.show.checks import check
 from lab_helpers.show.predictions import predict, resolve
@@ -21,6 +21,6 @@ CHAPTER = Chapter(
 )
 
 __all__ = [
-    "changed", "check", "connect", "draw_way", "dry_run", "line_by_line", "lines", "precedence", "predict", "redirection", "renewed",
-    "resolve", "verdicts",
+    "changed", "check", "connect", "draw_way", "dry_run", "line_by_line", "lines", "precedence", "predict", "progress", "redirection",
+    "renewed", "resolve", "solution", "verdicts",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Chapter 06, the mesh graph: the picture that Kiali draws, made of the same counts, and what it can and cannot say."""
 
 from lab_helpers.chapters.c06_mesh_graph import checks  # noqa: F401 (they register themselves)
-from lab_helpers.lab import Chapter, connect
+from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from lab_helpers.lab.forward import forwarding
 from lab_helpers.show.checks import check
@@ -15,4 +15,4 @@ CHAPTER = Chapter(
     start=(*CLIENTS, *BOOKINFO),
 )
 
-__all__ = ["check", "connect", "forwarding", "plot_graph", "predict", "resolve"]
+__all__ = ["check", "connect", "forwarding", "plot_graph", "predict", "progress", "resolve", "solution"]

@@ -5,7 +5,7 @@ from lab_helpers.chapters.c07_tracing.busy import own_time
 from lab_helpers.chapters.c07_tracing.dependencies import dependencies
 from lab_helpers.chapters.c07_tracing.lines import logs
 from lab_helpers.chapters.c07_tracing.waterfall import plot_trace
-from lab_helpers.lab import Chapter, connect
+from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.show.checks import check
 from lab_helpers.show.plots import plot_calls
 from lab_helpers.show.predictions import predict, resolve
@@ -16,4 +16,4 @@ CHAPTER = Chapter(
     question="Where did this one request spend its time, and which call within it failed although the page came back with 200?",
 )
 
-__all__ = ["check", "connect", "dependencies", "logs", "own_time", "plot_calls", "plot_trace", "predict", "resolve"]
+__all__ = ["check", "connect", "dependencies", "logs", "own_time", "plot_calls", "plot_trace", "predict", "progress", "resolve", "solution"]

@@ -5,7 +5,7 @@ from lab_helpers.chapters.c08_metrics.dashboards import dashboard
 from lab_helpers.chapters.c08_metrics.fresh import fresh_client
 from lab_helpers.chapters.c08_metrics.questions import Questions
 from lab_helpers.chapters.c08_metrics.samples import plot_samples
-from lab_helpers.lab import Chapter, LabError, connect
+from lab_helpers.lab import Chapter, LabError, connect, progress, solution
 from lab_helpers.show.checks import check
 from lab_helpers.show.predictions import predict, resolve
 
@@ -18,4 +18,4 @@ CHAPTER = Chapter(
     alone="Istio's mesh and control plane dashboards show the traffic, pods and pushes of the whole mesh, and so another chapter's too",
 )
 
-__all__ = ["LabError", "Questions", "check", "connect", "dashboard", "plot_samples", "predict", "resolve"]
+__all__ = ["LabError", "Questions", "check", "connect", "dashboard", "plot_samples", "predict", "progress", "resolve", "solution"]
