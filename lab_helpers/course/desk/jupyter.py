@@ -27,7 +27,8 @@ ANNOUNCEMENTS = "@jupyterlab/apputils-extension:announcements"
 PAGE = {"disabledExtensions": {ANNOUNCEMENTS: True}}
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
-    "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}},
+    # Pages of the book are to be read; and who closes the browser loses no more than the last seconds.
+    "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}, "autosaveInterval": 15},
     "@jupyterlab/apputils-extension:themes": {"adaptive-theme": True},
 }
 NO_SHELL = ("nologin", "false", "")
@@ -71,10 +72,17 @@ def prepare(root: Path, kept: Path) -> dict[str, str]:
 
 def terminal(rc: Path) -> list[str]:
     """The shell of a terminal: not a login shell, which would set PATH anew; bash reads `rc`, since its own settings may do that, too."""
-    shell = os.environ.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell
+    shell = os.environ.get("SHELL") or _login_shell()
     if Path(shell).name in NO_SHELL or not os.access(shell, os.X_OK):
         shell = shutil.which("bash") or "/bin/sh"
     return [shell, "--rcfile", str(rc), "-i"] if Path(shell).name == "bash" else [shell]
+
+
+def _login_shell() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_shell
+    except KeyError:  # a number without a name, as in a container
+        return ""
 
 
 @contextmanager
