@@ -30,7 +30,7 @@ def test_a_solution_is_shown_only_to_whoever_says_yes(monkeypatch, capsys):
     monkeypatch.setattr("builtins.input", lambda question: "y")
     solution("12.6")
     assert "VirtualService" in "".join(find("12.6"))
-    assert "Code" in capsys.readouterr().out
+    assert "weight: 80" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
