@@ -67,7 +67,7 @@ def answered(**numbers):
 def test_a_check_says_which_fault_so_many_requests_find():
     sentence, more = checks.weights_kept(answered(v1=420, v2=750, v3=1830))
     assert sentence.startswith("3,000 requests, which agree") and "does 20 : 25 : 55 is found by so many requests in 99.8 %" in more
-    assert "2.3% of the requests" in checks.all_to_v1(answered(v1=200))
+    assert "2.3 % of the requests" in checks.all_to_v1(answered(v1=200))
 
 
 @pytest.mark.parametrize(("number", "judge", "wanted"), [("12.3", checks.weights_kept, WEIGHTS), ("12.4", checks.ratio_kept, RATIO)])

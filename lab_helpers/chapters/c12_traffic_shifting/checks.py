@@ -58,7 +58,7 @@ def all_to_v1(seen: Seen) -> str:
     if len(seen) < SEEN_ALL:
         raise wrong(f"{len(seen)} requests do not say much", f"Send {SEEN_ALL}.")
     return (
-        f"{counts['v1']} of {len(seen)}. With 99 % confidence, the others get less than {rate_at_most(0, len(seen)):.1%} of the requests."
+        f"{counts['v1']} of {len(seen)}. With 99 % confidence, the others get less than {100 * rate_at_most(0, len(seen)):.1f} % of the requests."
     )
 
 
