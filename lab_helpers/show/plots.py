@@ -10,6 +10,7 @@ import io
 import re
 import textwrap
 from collections.abc import Mapping
+from html import escape
 
 import matplotlib
 import pandas as pd
@@ -19,10 +20,12 @@ from lab_helpers.core.errors import LabError
 from lab_helpers.core.statistics import rate_interval
 from lab_helpers.show.graphs.drawn import Graph, box, line, words
 from lab_helpers.show.graphs.layout import LETTER, laid_out
+from lab_helpers.show.svg import legible
 
 # Blue and orange are told apart by everyone, and show on white as well as on black.
 SEEN, WANTED = "#4d8fdb", "#e8833a"
 INK = "#010203"  # stands for currentColor, which matplotlib does not know
+LEAST = 9  # points that text is high at least: 12 pixels on the page
 STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "meshlab", "font.family": "sans-serif", "font.size": 10, "text.color": INK,
     "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
@@ -47,10 +50,12 @@ class Picture:
         svg = drawing.getvalue()
         svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL).replace(INK, "currentColor")
         svg = re.sub(r'<svg [^>]*?width="([\d.]+)pt"', _sized, svg, count=1)
-        self.svg, self.caption = svg, caption
+        self.svg, self.caption = re.sub(r'<text style="[^"]*"', _readable, svg), caption
 
     def _repr_html_(self) -> str:
-        return f'<figure role="img" aria-label="{self.caption}" style="margin: .5em 0">{self.svg}</figure>'
+        kept = f'<div style="width: max-content">{self.svg}</div>'  # on a narrow page it scrolls, and stays readable
+        named = f'role="img" aria-label="{escape(self.caption)}" tabindex="0"'
+        return f'<figure {named} style="margin: .5em 0; overflow-x: auto">{kept}</figure>'
 
     def __repr__(self) -> str:
         return self.caption
@@ -157,3 +162,9 @@ def count(seen: pd.DataFrame | Mapping[str, int]) -> dict[str, int]:
 def _sized(found: re.Match) -> str:
     width = float(found.group(1))
     return re.sub(r'width="[\d.]+pt"', f'width="{width * 4 / 3:.0f}" style="max-width: 100%; height: auto"', found.group(0))
+
+
+def _readable(found: re.Match) -> str:
+    """The style of a text: large enough, and in a colour that stands out from the page, in light and in dark."""
+    style = re.sub(r"(?<=font-size: )[\d.]+(?=px)", lambda size: f"{max(float(size[0]), LEAST):g}", found[0])
+    return re.sub(r"(?<=fill: )#(?!fff)[0-9a-f]{6}", lambda colour: legible(colour[0]), style)

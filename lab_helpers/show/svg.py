@@ -38,9 +38,15 @@ class Drawing:
         return self.caption
 
 
+def legible(colour: str) -> str:
+    """A colour of lines and areas as one for words: mixed with the page's own, it stands out enough in light and in dark."""
+    return f"color-mix(in srgb, currentColor 50%, {colour})"
+
+
 def text(x: float, y: float, words: str, anchor: str = "middle", size: float = 12, colour: str = "currentColor", weight: int = 400) -> str:
     """A line of text, vertically centred on `y`; one that would be too small to read is made larger."""
-    look = f'text-anchor="{anchor}" font-size="{max(size, SMALLEST):g}" fill="{colour}"'
+    fill = legible(colour) if colour in {GOOD, WARN, BAD, *HUES} else colour
+    look = f'text-anchor="{anchor}" font-size="{max(size, SMALLEST):g}" fill="{fill}"'
     look += f' font-weight="{weight}"' if weight != 400 else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" dy=".35em" {look}>{escape(words)}</text>'
 

@@ -82,7 +82,9 @@ def test_page(page, theme, visit, site, address):
     assert opened.locator("h1").first.inner_text().rstrip("#") == title(site, page)
     assert opened.locator("html").get_attribute("data-theme") == theme
     assert opened.evaluate(CONTRAST) == []
-    assert opened.locator(".plotly-graph-div:not(:has(.main-svg))").count() == 0, "a figure was not drawn"
+    for figure in opened.locator(".meshlab-figure").all():
+        figure.scroll_into_view_if_needed()
+        figure.locator(".main-svg").first.wait_for()
     assert visitor.complaints == []
     assert visitor.foreign == []
 
@@ -128,12 +130,14 @@ def test_the_checks_see_what_is_wrong(served, visit):
     folder, address = served
     (folder / "grey.html").write_text(
         "<h1 id='here'>Title</h1><p style='color:#aaa'>pale</p><p style='opacity:.5'>fair <b>bold</b></p><p>good</p>"
+        "<svg height=60><rect width=99 height=30 fill='#036'/><text y=20 fill='#fff'>white</text><text y=20 fill='#024'>dark</text>"
+        "<text y=50 fill='#fff'>lost</text></svg>"
         "<a href='gone.html'>1</a><a href='#nowhere'>2</a><a href='#here'>3</a><img src='http://example.invalid/x.png'>"
     )
     (folder / "style.css").write_text("@import url(//example.invalid/font.css)")
     visitor = visit(address)
     found = visitor.open("grey.html").evaluate(CONTRAST)
-    assert [line.rpartition("> ")[2] for line in found] == ["pale", "fair", "bold"]
+    assert [line.rpartition("> ")[2] for line in found] == ["pale", "fair", "bold", "dark", "lost"]
     assert broken_links(folder) == ["grey.html: gone.html", "grey.html: #nowhere"]
     assert foreign_loads(folder) == ["grey.html: http://example.invalid/x.png", "style.css: //example.invalid/font.css"]
     assert visitor.foreign == ["http://example.invalid/x.png"]
