@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lab_helpers.chapters.c08_metrics import Questions
 from lab_helpers.core.errors import CheckError, CommandError, LabError
 from lab_helpers.kube.commands import Output
 from lab_helpers.lab.chapters import FOLDER
@@ -48,7 +49,7 @@ def nodes(monkeypatch):
         ("02.1", [LAB], {"answer": None}, "given nothing .None. for answer, and looks at a number"),
         ("12.2", [None], {}, "given nothing .None. for seen, and looks at a table with the columns.*status.*judges: All to v1"),
         ("12.2", [{"v1": 200}], {}, "given a dict of 1 for seen"),
-        ("08.6", [LAB, 0.5, None], {}, "given the number 0.5 for query, and looks at text"),
+        ("08.6", [Questions(LAB), 0.5, None], {}, "given the number 0.5 for query, and looks at text"),
         # a number, of 02.1
         ("02.1", [LAB], {"answer": float("nan")}, "nan, which is not a number"),  # was right, since nothing is further from nan than 0.005
         ("02.1", [LAB], {"answer": pd.Series([2.0])}, "something of the type Series for answer"),

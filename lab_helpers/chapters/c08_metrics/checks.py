@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Annotated
 
+from lab_helpers.chapters.c08_metrics.questions import Questions
 from lab_helpers.core.statistics import rate_interval
 from lab_helpers.show.checks import register, wrong
-from lab_helpers.show.inputs import Estimate, having, several, table
+from lab_helpers.show.inputs import Estimate, Kind, having, several, table
 from lab_helpers.traffic import graph
 
 CONFIDENCE = 0.99  # of the interval around the counted share, in which a learner's lies
@@ -19,7 +21,9 @@ Buckets = several(Real, "a list of numbers")
 Board = having("panels", "a dashboard")
 Sent = having("seconds", "a window, as lab.window() gives it")
 Window = having("known", "a window, as lab.window() gives it")
-Ask = having("fill", "what asks Prometheus, as Questions(lab, ...) gives it")
+Ask = Annotated[
+    object, Kind("the questions, as Questions(lab, ...) makes them", lambda each: each if isinstance(each, Questions) else None)
+]
 
 
 @register("08.1", "Counted is sent")
