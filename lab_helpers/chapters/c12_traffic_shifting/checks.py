@@ -57,9 +57,8 @@ def all_to_v1(seen: Seen) -> str:
         )
     if len(seen) < SEEN_ALL:
         raise wrong(f"{len(seen)} requests do not say much", f"Send {SEEN_ALL}.")
-    return (
-        f"{counts['v1']} of {len(seen)}. With 99 % confidence, the others get less than {100 * rate_at_most(0, len(seen)):.1f} % of the requests."
-    )
+    most = 100 * rate_at_most(0, len(seen))
+    return f"{counts['v1']} of {len(seen)}. With 99 % confidence, the others get less than {most:.1f} % of the requests."
 
 
 @register("12.3", "15, 25 and 60 in 100")
