@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pandas as pd
@@ -16,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError, LabError
-from lab_helpers.course.desk import chapters, folder, jupyter, prose, start
+from lab_helpers.course.desk import chapters, folder, jupyter, owner, prose, start
 from lab_helpers.lab import chapters as records
 from lab_helpers.lab.done import progress
 
@@ -366,3 +367,43 @@ def test_a_throw_away_desk_has_what_a_chapter_needs():
     with folder.throw_away() as desk:
         assert (desk / "my").is_dir() and (desk / "manifests" / "shared" / "client.yaml").is_file()
     assert not desk.exists()
+
+
+# Whose the desk is.
+
+
+@pytest.fixture
+def sudo(monkeypatch):
+    """Root by sudo of ann, who may read the course unless a test says otherwise: what was asked of the system, in order."""
+    asked = []
+    monkeypatch.setattr(paths, "SUDO", True)
+    monkeypatch.setattr(paths, "USER", paths.User("ann", 1000, 1001, "/home/ann"))
+    monkeypatch.setattr(paths, "HOME", Path("/home/ann"))
+    monkeypatch.setattr(owner.subprocess, "run", lambda *command, **how: asked.append(how["user"]) or SimpleNamespace(returncode=0))
+    for name in ("initgroups", "setgid", "setuid"):
+        monkeypatch.setattr(owner.os, name, lambda *of, name=name: asked.append((name, *of)))
+    for name in ("HOME", "USER", "LOGNAME", "XDG_RUNTIME_DIR", "SHELL", "MAIL"):  # and so they come back after the test
+        monkeypatch.setenv(name, "/root")
+    return asked
+
+
+def test_with_sudo_the_desk_is_made_and_opened_as_the_user_who_typed_it(sudo):
+    owner.become_user()
+    assert sudo == [1000, ("initgroups", "ann", 1001), ("setgid", 1001), ("setuid", 1000)], "rights to change rights go last"
+    assert os.environ["HOME"] == "/home/ann" and "XDG_RUNTIME_DIR" not in os.environ
+
+
+def test_a_course_that_the_user_may_not_read_gets_a_sentence(sudo, monkeypatch):
+    def shut(*command, **how):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(owner.subprocess, "run", shut)
+    with pytest.raises(HostError, match="ann may not read") as caught:
+        owner.become_user()
+    assert "where ann may read" in caught.value.do and sudo == []
+
+
+def test_without_sudo_one_stays_who_one_is(sudo, monkeypatch):
+    monkeypatch.setattr(paths, "SUDO", False)
+    owner.become_user()
+    assert sudo == []

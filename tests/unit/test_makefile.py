@@ -55,3 +55,7 @@ def test_packages_come_by_the_proxy_too(make):
 def test_a_proxy_that_is_not_set_is_not_set_to_nothing(make):
     """An empty no_proxy is an answer, too: to some programs it says that there are no exceptions."""
     assert make("up") == make("up", http_proxy="", no_proxy="") == ["meshlab up"]
+
+
+def test_the_desk_is_opened_once_the_lab_is_up(make):
+    assert make("lab") == ["meshlab up", "meshlab lab"]
