@@ -10,6 +10,8 @@ import re
 from html import escape
 from importlib.resources import files
 
+import pandas as pd
+
 from lab_helpers.core.errors import LabError
 from lab_helpers.istio.gateway import Page
 from lab_helpers.kube.apply import Outcome
@@ -34,6 +36,8 @@ def register() -> None:
     except NameError:
         return
     LabError._render_traceback_ = error
+    pd.set_option("display.max_colwidth", None)  # a table that is too wide scrolls; what pandas cuts off is nowhere to be read
+    pd.set_option("display.max_columns", None)
     formatter = shell.display_formatter.formatters["text/html"]
     for kind, show in ((Output, output), (Outcome, outcome), (Page, page)):
         formatter.for_type(kind, show)

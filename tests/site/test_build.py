@@ -4,6 +4,7 @@ import json
 import re
 
 import nbformat
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -83,6 +84,13 @@ def test_what_is_no_use_to_a_reader_is_left_out_or_folded():
     page = chapter.readable(new_notebook(cells=cells))
     assert [cell.metadata.tags for cell in page.cells] == [["parameters", "hide-input"], ["hide-input"], ["remove-input"], []]
     assert "claim" not in str(page)
+
+
+def test_numbers_of_a_table_say_so():
+    frame = pd.DataFrame({"name": ["a", "b"], "sent": [1, 20], "share": ["5 %", "much"]}, index=["x", "y"])
+    cell = new_code_cell("frame", outputs=[new_output("display_data", data={"text/html": frame.to_html()})])
+    (shown,) = chapter.readable(new_notebook(cells=[cell])).cells[0].outputs
+    assert re.findall(r'<(t[dh]) class="number">([^<]+)', shown.data["text/html"]) == [("th", "sent"), ("td", "1"), ("td", "20")]
 
 
 def test_a_page_keeps_the_scripts_that_it_uses(tmp_path):

@@ -1,13 +1,11 @@
 """Every page can be read by everybody: by WCAG as axe-core sees it, on a phone, and on paper; nobody waits for what a page does not use."""
 
-import json
-import re
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from tests.site.test_site import PAGES, TOC
+from tests.site.test_site import PAGES
 
 pytestmark = pytest.mark.site
 
@@ -15,7 +13,7 @@ AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"
 LAYOUT = Path(__file__).with_name("layout.js").read_text()
 OPEN = "() => document.querySelectorAll('details').forEach((each) => each.open = true)"
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
-LIMIT, SHARED = 1_000_000, 500_000  # bytes of a page's own, and of scripts, styles and fonts that all pages have together
+LIMIT, SHARED = 1_000_000, 900_000  # bytes of a page's own, and of scripts, styles and fonts that all pages have together
 
 
 def serious(page) -> list[str]:
@@ -69,7 +67,7 @@ def test_a_page_loads_no_more_than_it_uses(page, visit, address, record_property
     shared = {name: size for name, size in sizes.items() if name.startswith("_static/")}
     record_property("bytes", own := sum(sizes.values()) - sum(shared.values()))
     assert own <= LIMIT, sizes
-    assert sum(shared.values()) <= SHARED + 400_000, shared
+    assert sum(shared.values()) <= SHARED, shared
     scripts = {Path(name).name for name in sizes if name.endswith(".js")}
     assert not scripts & {"fontawesome.js", "plotly.min.js", "searchindex.js", "searchtools.js", "design-tabs.js", "togglebutton.js"}
 
@@ -116,7 +114,6 @@ def test_previous_and_next_follow_the_chapters(visit, address):
     for here, after in zip(CHAPTERS, CHAPTERS[1:], strict=False):
         page = visitor.open(f"{here}.html")
         assert page.locator("a.right-next").evaluate("link => link.href") == f"{address}/{after}.html"
-    assert visitor.page.url  # the last but one has been left by its link's own address
     assert visitor.open(f"{CHAPTERS[1]}.html").locator("a.left-prev").evaluate("link => link.href") == f"{address}/{CHAPTERS[0]}.html"
 
 
@@ -125,4 +122,3 @@ def test_a_page_of_a_chapter_has_no_claims_and_folds_its_set_up(visit, address):
     set_up = page.locator("div.cell.tag_parameters, div.cell:has(details):has-text('import *')").first
     assert not set_up.locator("pre").first.is_visible()
     assert page.locator(".tag_claim, .tag_remove-cell").count() == 0
-    assert TOC["root"] and json.dumps(re.findall("x", "")) == "[]"

@@ -14,6 +14,9 @@ UNSEEN = {"claim", "remove-cell"}  # cells that prove something to a test, and t
 SET_UP = re.compile(r"^from lab_helpers\.chapters\.c\w+ import \*", re.MULTILINE)
 ASKS = re.compile(r"predict\(")
 PROMPT = {"code_prompt_show": "Set-up: show the cell", "code_prompt_hide": "Set-up: hide the cell"}
+TABLE = re.compile(r'<table[^>]*class="dataframe".*?</table>', re.DOTALL)
+ROW = re.compile(r"<tr[^>]*>(.*?)</tr>", re.DOTALL)
+NUMBER = re.compile(r"[-−+]?[\d.,]+(e[-+]?\d+)?( ?(%|ms|s))?|NaN|–")
 DRAWS = '<script src="../_static/figures.js" defer></script>'
 
 
@@ -36,6 +39,9 @@ def readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for output in outputs:
         if "text/html" in output.get("data", {}):
             output.data.pop(WIDGET, None)  # its kernel is not there; the HTML beside it shows a recording
+            output.data["text/html"] = re.sub(
+                r'<table[^>]*class="dataframe".*?</table>', _aligned, output.data["text/html"], flags=re.DOTALL
+            )
     for output in (each for each in outputs if PLOTLY in each.get("data", {})):
         words = output.data.get("text/plain", "A figure.")
         output.data = {"text/html": figure(output.data[PLOTLY], words), "text/plain": words}
@@ -56,3 +62,17 @@ def figure(data: dict, words: str) -> str:
         f'<div class="meshlab-figure" role="figure" aria-label="{escape(words.splitlines()[0])}" style="min-height: {height}px">'
         f'<script type="application/json">{text}</script></div>{told}{DRAWS}'
     )
+
+
+def _aligned(table: re.Match) -> str:
+    """A table of pandas whose columns of numbers say so, to be aligned by the style sheet; those with joined cells stay."""
+    rows = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in ROW.findall(table[0])]
+    if re.search("(row|col)span", table[0]) or len(rows) < 2 or len({len(row) for row in rows}) > 1:
+        return table[0]
+    numbers = [all(NUMBER.fullmatch(cell.strip()) for cell in cells) for cells in zip(*rows[1:], strict=True)]
+
+    def marked(row: re.Match) -> str:
+        columns = iter(numbers)
+        return re.sub(r"<t[dh](?=[ >])", lambda cell: f'{cell[0]} class="number"' if next(columns) else cell[0], row[0])
+
+    return ROW.sub(marked, table[0])
