@@ -85,10 +85,11 @@ def pods(app: str) -> str:
     return "|".join(pod["metadata"]["name"] for pod in listed)
 
 
-def call(url: str, count: int = 1, *more: str, sender: str = "client") -> str:
+def call(url: str, count: int = 1, *more: str, sender: str = "client", check: bool = True) -> str:
     command = ("exec", "--namespace", NAMESPACE, f"deploy/{sender}", "--container", "app", "--", "client", f"--count={count}", url, *more)
     command += ("--timeout=200s", "--qps=200")
-    return sh(*KUBECTL, *command, timeout=240).stdout
+    done = sh(*KUBECTL, *command, timeout=240, check=check)
+    return done.stdout if check else done.stdout + done.stderr
 
 
 def answers(output: str) -> list[tuple[str, str]]:
@@ -299,6 +300,105 @@ def test_a_mirrored_copy_counts_at_its_receiver_only(route):
     counted = grown("http://server/", 20)
     assert counted["source", "server"] == counted["destination", "server"] == counted["destination", "mirror"] == {("200",): 20}
     assert not counted["source", "mirror"]
+
+
+# The mesh graph of what is more than one service calling another
+
+
+def istio(kind: str, name: str, spec: dict, group: str = "networking") -> dict:
+    return {"apiVersion": f"{group}.istio.io/v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+
+
+@pytest.fixture
+def ruled(tmp_path):
+    """A lab, after a rule has been applied and is in effect; gone after the test."""
+    lab, files = connect(namespace=NAMESPACE, quiet=True), []
+
+    def apply(rule: dict):
+        files.append(str(tmp_path / f"{len(files)}.json"))
+        Path(files[-1]).write_text(json.dumps(rule))
+        lab.apply(files[-1])
+        return lab
+
+    yield apply
+    for file in reversed(files):
+        lab.delete(file)
+
+
+def edges(table) -> dict[tuple[str, str], dict]:
+    return {(row["source"], row["destination"]): row for row in table.to_dict("records")}
+
+
+def plain_address() -> str:
+    [pod] = kubectl_json("get", "pods", "--namespace", NAMESPACE, "--selector", "app=plain")["items"]
+    return pod["status"]["podIP"]
+
+
+def test_the_graph_names_what_leaves_the_mesh_by_a_service_entry_and_without_one(ruled):
+    port = {"number": 80, "name": "http", "protocol": "HTTP", "targetPort": 8080}
+    spec = {"hosts": ["books.example"], "ports": [port], "resolution": "STATIC", "endpoints": [{"address": plain_address()}]}
+    lab = ruled(istio("ServiceEntry", "books", spec))
+    with lab.window() as window:
+        call("http://server/", 3, "--header", "Host: books.example")
+        call("http://server/", 4, "--header", "Host: elsewhere.example")
+    for by in ("version", "service"):
+        table = lab.graph(window, by=by)
+        found = {destination: row["requests"] for (source, destination), row in edges(table).items() if source.startswith("client")}
+        assert found == {"books.example": 3, "PassthroughCluster": 4}
+        assert table.attrs["outside"] == {"books.example": "service entry", "PassthroughCluster": "passthrough"}
+
+
+def test_the_graph_names_the_connections_of_tcp_that_leave_the_mesh():
+    lab = connect(namespace=NAMESPACE, quiet=True)
+    with lab.window() as window:
+        call(f"tcp://{plain_address()}:9090", 3)
+    [row] = lab.graph(window).to_dict("records")
+    assert (row["destination"], row["protocol"], row["connections"]) == ("PassthroughCluster", "tcp", 3)
+
+
+def test_the_graph_names_what_is_not_let_out(ruled):
+    lab = ruled(istio("Sidecar", "default", {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}))
+    with lab.window() as window:
+        call("http://server/", 3, "--header", "Host: elsewhere.example")
+    table = lab.graph(window)
+    [row] = table.to_dict("records")
+    assert (row["destination"], row["requests"], row["errors"]) == ("BlackHoleCluster", 3, 1.0)
+    assert table.attrs["outside"] == {"BlackHoleCluster": "black hole"}
+
+
+def test_the_graph_has_the_copies_of_a_mirror_and_marks_whom_a_virtual_service_names(ruled):
+    route = {"route": [{"destination": {"host": "server"}}], "mirror": {"host": "mirror"}}
+    lab = ruled(istio("VirtualService", "server", {"hosts": ["server"], "http": [route]}))
+    with lab.window() as window:
+        call("http://server/", 5)
+    table = lab.graph(window, by="service")
+    assert {edge: (row["requests"], row["mirrored"], row["mtls"]) for edge, row in edges(table).items()} == {
+        ("client", "server"): (5, False, 1.0), ("client", "mirror"): (5, True, 1.0),
+    }  # fmt: skip
+    assert table.attrs["routed"] == ["server"]
+
+
+def test_what_is_tried_again_is_no_copy_in_the_graph(ruled):
+    route = {"route": [{"destination": {"host": "server"}}], "retries": {"attempts": 2, "retryOn": "5xx"}}
+    lab = ruled(istio("VirtualService", "server", {"hosts": ["server"], "http": [route]}))
+    with lab.window() as window:
+        call("http://server/?codes=503:1", 5)
+    table = lab.graph(window, by="service")
+    assert edges(table).keys() == {("client", "server")} and "mirrored" not in table and table["requests"].sum() == 5
+
+
+@pytest.mark.parametrize(("sender", "source"), [("client", "client-v9"), ("plain", "unknown")])
+@pytest.mark.parametrize("url", ["http://mirror", "grpc://mirror:90"])
+def test_the_graph_tells_who_was_denied(ruled, sender, source, url):
+    chosen = {"selector": {"matchLabels": {"app": "mirror"}}, "action": "DENY", "rules": [{}]}
+    lab = ruled(istio("AuthorizationPolicy", "closed", chosen, "security"))
+    with lab.window() as window:
+        output = call(url, 4, sender=sender, check=False)  # to the client, a status of gRPC is a failure
+    assert "RBAC: access denied" in output or "StatusCode=403" in output
+    table = lab.graph(window)
+    print(table.to_string())
+    [row] = table.to_dict("records")
+    assert (row["source"], row["destination"], row["errors"], row["denied"]) == (source, "mirror-v1", 0.0, 1.0)
 
 
 @pytest.mark.parametrize("host", ["server", "plain"])
