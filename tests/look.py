@@ -1,4 +1,4 @@
-"""Pictures of every page of the site, to be looked at: ``make look`` leaves them and contact sheets under ``build/look``.
+"""Pictures of every page of the site and of START, to be looked at: ``make look`` leaves them and contact sheets under ``build/look``.
 
 Each page whole, in light and in dark, as wide as a desk's screen and as a phone's. A sheet shows all pages of one kind side by side, cut
 where they get long.
@@ -7,6 +7,7 @@ where they get long.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from playwright.sync_api import sync_playwright
 
+from lab_helpers.course.desk import folder as desks
+from lab_helpers.course.desk import start
+from lab_helpers.lab.done import progress
+from tests.jupyterlab import serving
 from tests.site.conftest import FLAGS, ROOT, Visit, serve
 
 SITE, LOOK = ROOT / "build" / "site" / "_build" / "html", ROOT / "build" / "look"
@@ -26,14 +31,15 @@ def main() -> None:
     """Take every picture, and say where they are."""
     shutil.rmtree(LOOK, ignore_errors=True)
     pages = [path.relative_to(SITE) for path in sorted([*SITE.glob("book/*.html"), *SITE.glob("notebooks/*.html")])]
-    with _browser() as (browser, address):
+    with _browser() as (browser, address), _desk() as desk:
         for theme, width in KINDS:
             folder = LOOK / f"{theme}-{width}"
             folder.mkdir(parents=True)
             for page in pages:
                 _take(browser, address, page, theme, width, folder / f"{page.stem}.png")
+            _take_start(browser, desk, theme, width, folder / "START.png")
             _sheet(folder, LOOK / f"{theme}-{width}.png")
-            print(f"{len(pages)} pages, {theme}, {width} pixels: {LOOK / f'{theme}-{width}.png'}", flush=True)
+            print(f"{len(pages) + 1} pages, {theme}, {width} pixels: {LOOK / f'{theme}-{width}.png'}", flush=True)
 
 
 @contextmanager
@@ -45,6 +51,28 @@ def _browser() -> Iterator[tuple]:
         yield browser, address
         browser.close()
     next(served, None)
+
+
+@contextmanager
+def _desk() -> Iterator[str]:
+    """The address of START on a new desk without a lab."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        desk = desks.open_desk(folder / "work")
+        desks.put_start(desk, start.text(desk, progress(desk.folder), {}, "No lab is asked for this picture."))
+        with serving(folder) as address:
+            yield address % desks.START
+
+
+def _take_start(browser, address: str, theme: str, width: int, target: Path) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 1200}, color_scheme=theme)  # a desk follows the browser's
+    try:
+        page.goto(address)
+        page.get_by_role("heading", name="Istio by experiment").first.wait_for()
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=target)
+    finally:
+        page.close()
 
 
 def _take(browser, address: str, page: Path, theme: str, width: int, target: Path) -> None:

@@ -18,7 +18,7 @@ import yaml
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.paths import ROOT
-from lab_helpers.course.pages import article, chapter, landing, lighter
+from lab_helpers.course.pages import article, chapter, drawings, landing, lighter
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.progress.estimates import about
 
@@ -86,6 +86,8 @@ def stage(notebooks: Path, source: Path, runs: Path | None = None, images: str |
         )
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(ROOT / "book", source / "book")
+    for page in (source / "book").glob("*.md"):
+        page.write_text(drawings.inlined(page.read_text(encoding="utf-8"), source / "book"), encoding="utf-8")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, source / name)
     (source / "notebooks").mkdir()

@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.course import site
-from lab_helpers.course.pages import article, chapter, landing, lighter
+from lab_helpers.course.pages import article, chapter, drawings, landing, lighter
 
 
 @pytest.fixture
@@ -84,6 +84,13 @@ def test_what_is_no_use_to_a_reader_is_left_out_or_folded():
     page = chapter.readable(new_notebook(cells=cells))
     assert [cell.metadata.tags for cell in page.cells] == [["parameters", "hide-input"], ["hide-input"], ["remove-input"], []]
     assert "claim" not in str(page)
+
+
+def test_a_drawing_becomes_part_of_its_page(tmp_path):
+    (tmp_path / "a.svg").write_text('<svg style="background: #fff; color: #111"><rect/></svg>\n')
+    page = drawings.inlined('# A\n\n```{figure} a.svg\n:alt: A "b"\n\nWhat it is.\n```\n\nMore.\n', tmp_path)
+    figure = '<figure class="drawing" role="img" aria-label="A &quot;b&quot;">\n<svg><rect/></svg>\n</figure>'
+    assert page == f"# A\n\n```{{raw}} html\n{figure}\n```\n\nWhat it is.\n\n\nMore.\n"
 
 
 def test_numbers_of_a_table_say_so():
