@@ -396,7 +396,7 @@ def test_the_graph_tells_who_was_denied(ruled, sender, source, url):
         output = call(url, 4, sender=sender, check=False)  # to the client, a status of gRPC is a failure
     assert "RBAC: access denied" in output or "StatusCode=403" in output
     table = lab.graph(window)
-    print(table.to_string())
+    print(table.to_string())  # shown where it has more rows than one
     [row] = table.to_dict("records")
     assert (row["source"], row["destination"], row["errors"], row["denied"]) == (source, "mirror-v1", 0.0, 1.0)
 
