@@ -11,7 +11,6 @@ import pytest
 from lab_helpers.core.errors import CommandError, MeshError
 from lab_helpers.lab.forward import forwarding
 
-
 FORWARDING = "Forwarding from 127.0.0.1:{0} -> 80"
 
 
