@@ -68,7 +68,9 @@ def _take_start(browser, address: str, theme: str, width: int, target: Path) -> 
     page = browser.new_page(viewport={"width": width, "height": 1200}, color_scheme=theme)  # a desk follows the browser's
     try:
         page.goto(address)
-        page.get_by_role("heading", name="Istio by experiment").first.wait_for()
+        page.locator("h1", has_text="Istio by experiment").first.wait_for(
+            state="attached"
+        )  # JupyterLab has hardly any room for it on a phone
         page.wait_for_load_state("networkidle")
         page.screenshot(path=target)
     finally:
