@@ -78,7 +78,9 @@ def _istio(directory: Path, say: Say, log: Path) -> None:
     _go_install(istio, flags, directory, say, log)
 
 
-ISTIO = Part("istio", _istio, (repr(VERSIONS["istio"]),), tools=GO_TOOLS)
+# Only what the build is made of: what else is known of this Istio may be corrected without building it again.
+_BUILT_OF = {name: VERSIONS["istio"][name] for name in ("module", "revision", "version", "hub", "commands")}
+ISTIO = Part("istio", _istio, (repr(_BUILT_OF),), tools=GO_TOOLS)
 
 
 def _istio_sources(directory: Path, say: Say, log: Path) -> None:
