@@ -50,4 +50,4 @@ def _asked(stem: str) -> list[str]:
     if not path.is_file():
         return []
     sources = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    return sorted(set(re.findall(r'predict\("(\d\d\.[a-z])"', "\n".join(sources))))
+    return sorted(set(re.findall(r'predict\(\s*"(\d\d\.[a-z])"', "\n".join(sources))))

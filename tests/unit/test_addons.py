@@ -168,7 +168,7 @@ class Cluster:
     def get(self, kind, name, namespace=None):
         return self.there.get((kind.kind, name))
 
-    def apply(self, document, dry_run=False):
+    def apply(self, document, dry_run=False, warn=None):
         applied = {**document, "metadata": {**document["metadata"], "uid": "2"}}
         return self.there.setdefault((document["kind"], document["metadata"]["name"]), applied)
 
