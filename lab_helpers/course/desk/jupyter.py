@@ -22,9 +22,10 @@ from lab_helpers.course.desk import folder
 LONGEST = 107  # bytes of a Unix socket's path
 SOCKET = "/meshlab-12345678/kernel-01234567-89ab-cdef-0123-456789abcdef-ipc-5"
 ANNOUNCEMENTS = "@jupyterlab/apputils-extension:announcements"
+MORE_EXTENSIONS = "@jupyterlab/extensionmanager-extension:plugin"  # a tab that is of no use here
 # It asks whether to fetch news wherever the setting says neither yes nor no, whatever address news would have. So the setting says no, and
 # the plugin is off.
-PAGE = {"disabledExtensions": {ANNOUNCEMENTS: True}}
+PAGE = {"disabledExtensions": {ANNOUNCEMENTS: True, MORE_EXTENSIONS: True}}
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     # Pages of the book are to be read; and who closes the browser loses no more than the last seconds.
