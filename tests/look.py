@@ -61,7 +61,7 @@ def _desk() -> Iterator[str]:
         desk = desks.open_desk(folder / "work")
         desks.put_start(desk, start.text(desk, progress(desk.folder), {}, "No lab is asked for this picture."))
         with serving(folder) as address:
-            yield address % desks.START
+            yield f"{address % desks.START}&reset"  # not the layout of the last width
 
 
 def _take_start(browser, address: str, theme: str, width: int, target: Path) -> None:
