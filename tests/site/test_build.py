@@ -184,3 +184,10 @@ def test_a_record_that_is_absent_is_refused(tmp_path):
 
 def test_without_a_run_the_page_says_so():
     assert "no run to tell of" in site.runs_table(None)
+
+
+def test_a_page_has_no_link_into_an_editor():
+    html = '<code>a.yaml</code> <a class="meshlab-edit" href="manifests/a.yaml">open in the editor</a>'
+    output = new_output("display_data", data={"text/html": html, "text/plain": "applied"})
+    notebook = new_notebook(cells=[new_code_cell("lab.apply()", outputs=[output])])
+    assert chapter.readable(notebook).cells[0].outputs[0].data["text/html"] == "<code>a.yaml</code>"

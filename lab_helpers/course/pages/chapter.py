@@ -8,6 +8,8 @@ from html import escape
 
 import nbformat
 
+from lab_helpers.show.manifests import without_links
+
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 UNSEEN = {"claim", "remove-cell"}  # cells that prove something to a test, and tell a reader nothing
@@ -39,6 +41,7 @@ def readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for output in outputs:
         if "text/html" in output.get("data", {}):
             output.data.pop(WIDGET, None)  # its kernel is not there; the HTML beside it shows a recording
+            output.data["text/html"] = without_links(output.data["text/html"])
             output.data["text/html"] = re.sub(
                 r'<table[^>]*class="dataframe".*?</table>', _aligned, output.data["text/html"], flags=re.DOTALL
             )
