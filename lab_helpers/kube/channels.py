@@ -168,12 +168,14 @@ def _ask(opened: tuple[HTTPConnection, PortForward], path: str, where: str) -> t
 
 def _read(channels: WSClient, numbers: Iterable[int], timeout: float) -> dict[int, bytes]:
     """What has come on each of the channels `numbers`, waiting for the first byte of it at most `timeout` seconds."""
-    end = time.monotonic() + timeout
-    while not (came := {number: content for number in numbers if (content := channels.read_channel(number))}) and channels.is_open():
+    end, numbers = time.monotonic() + timeout, tuple(numbers)
+    look = lambda: {number: content for number in numbers if (content := channels.read_channel(number))}  # noqa: E731
+    while not (came := look()) and channels.is_open():
         if (left := end - time.monotonic()) < 0:
             raise TimeoutError(f"nothing came for {timeout:g} s")
         channels.update(left)  # returns for an empty message as well
-    return came
+    # Looking at a channel takes in whatever has come: for one that was looked at before it, and the end, if both came in between.
+    return came or look()
 
 
 @contextmanager

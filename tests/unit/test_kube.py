@@ -145,3 +145,20 @@ def test_pods_are_listed_only_once_deployments_say_that_they_are_done():
     client = SimpleNamespace(list=lambda kind, namespace: asked.append(kind.kind) or next(answers[kind]))
     rollout.complete(client, ["a"], "default", 5)
     assert asked == ["Deployment", "Deployment", "Pod", "Deployment", "Pod"]
+
+
+def test_what_comes_with_the_end_between_two_looks_is_not_lost():
+    class Ending:
+        """Its outcome, on channel 3, and its end come while channel 2 is looked at."""
+
+        came, opened = {}, True
+
+        def read_channel(self, number):
+            if number == 2 and self.opened:
+                self.came, self.opened = {3: b"Success"}, False
+            return self.came.pop(number, b"")
+
+        def is_open(self):
+            return self.opened
+
+    assert channels._read(Ending(), (3, 1, 2), 1) == {3: b"Success"}
