@@ -47,10 +47,11 @@ class LocalKernel(AsyncKernelManager):
     """A kernel that is spoken to by Unix sockets: its TCP ports would be open to everybody on the machine."""
 
     transport = "ipc"
-    desk: Path  # whose kernel it is: there it keeps what is predicted and checked
+    desk: Path  # whose kernel it is: there it works, and keeps what is predicted and checked
 
     async def _async_pre_start_kernel(self, **how):
-        how["env"] = {**(how.get("env") or os.environ), DESK: str(self.desk)}
+        # Papermill's own way to name a folder changes that of this process, which may be executing another notebook beside this one.
+        how |= {"cwd": str(self.desk), "env": {**(how.get("env") or os.environ), DESK: str(self.desk)}}
         return await super()._async_pre_start_kernel(**how)
 
     @default("ip")
@@ -68,7 +69,7 @@ def execute(source: Path, target: Path, **parameters) -> None:
     with throw_away() as desk:
         of_desk = type("DeskKernel", (LocalKernel,), {"desk": desk})
         quiet = {"progress_bar": False, "kernel_name": "python3", "kernel_manager_class": of_desk}
-        papermill.execute_notebook(source, target, given or None, cwd=desk, **quiet)
+        papermill.execute_notebook(source, target, given or None, **quiet)
 
 
 def run_chapter(stem: str, context: str | None = None) -> tuple[Path, float]:

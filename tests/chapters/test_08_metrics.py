@@ -27,7 +27,6 @@ def other_queries(lab, ask, my_query, my_window):
     fails("08.6", ask, f"sum(rate({failed}[$__range])) / 2 / sum(rate({every}[$__range]))", my_window, sentence="of 200 calls failed")
     right = every.replace("}", ', response_code="200"}')
     check("08.6", ask, f"1 - sum(rate({right}[$__range])) / sum(rate({every}[$__range]))", my_window)  # other ways to say it
-    check("08.6", ask, f"sum(rate({failed}[1m])) / sum(rate({every}[1m]))", my_window)
     added = "(sum({0} @ $after) - sum({0} @ $before))"
     check("08.6", ask, f"{added.format(failed)} / {added.format(every)}", my_window)
 

@@ -81,6 +81,8 @@ def reviews(istio: Path, context: Path, say: Say, log: Path) -> None:
     (server / "apps").mkdir(parents=True)
     shutil.copy(out / "reviews-application-1.0.war", server / "apps")
     shutil.copy(source / "reviews-wlpcfg/servers/LibertyProjectServer/server.xml", server)
+    (server / "configDropins/overrides").mkdir(parents=True)
+    shutil.copy(FOLDER / "reviews/keep-alive.xml", server / "configDropins/overrides")
     say("packaging the two features of Open Liberty that reviews uses")
     archive = out / "liberty.tar.gz"
     call([out / "wlp/bin/server", "package", "defaultServer", "--include=minify", f"--archive={archive}"], log, say)
