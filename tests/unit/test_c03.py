@@ -115,7 +115,7 @@ def test_the_chapter_has_a_check_for_each_step():
     assert numbers("03") == [f"03.{step}" for step in range(1, 9)]
 
 
-# What the chapter's text concludes from. A value that was made of the wrong output would stand on the page, and contradict the cell above it.
+# What the chapter's text goes on from. A value made of the wrong output would stand on the page, and contradict the cell above it.
 SEEN = {
     "03.a": "istioctl, istiod and the proxies",
     "03.b": "that there is no such command",

@@ -149,7 +149,7 @@ def test_the_chapter_has_a_check_for_each_step():
     assert numbers("05") == [f"05.{step}" for step in range(1, 10)]
 
 
-# What the chapter's text concludes from. A value that was made of the wrong output would stand on the page, and contradict the cell above it.
+# What the chapter's text goes on from. A value made of the wrong output would stand on the page, and contradict the cell above it.
 SEEN = {
     "05.a": "a remark, and an empty list",
     "05.b": "its probe is changed",
