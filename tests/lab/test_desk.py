@@ -84,13 +84,16 @@ class Newcomer:
     """Somebody at the browser, whose actions are counted: each is one click, one key, or one text that is typed."""
 
     def __init__(self, page: Page):
-        self.page, self.actions, self.began, self.printed = page, [], time.monotonic(), []
+        self.page, self.actions, self.printed, self.chapters, self.kernels = page, [], [], set(), set()
         page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: self.hear(socket.url, frame)))
 
-    def hear(self, url: str, frame) -> None:
+    def hear(self, url: str, frame: str | bytes) -> None:
+        """Note what terminals print, and which kernels have said that they are there."""
         if "/terminals/" in url:
             kind, *rest = json.loads(frame)
             self.printed += rest if kind == "stdout" else []
+        elif b"kernel_info_reply" in (frame if isinstance(frame, bytes) else frame.encode()):
+            self.kernels.add(url.partition("?")[0])
 
     def does(self, what: str, action, *arguments) -> None:
         action(*arguments)
@@ -104,8 +107,16 @@ class Newcomer:
         self.does(f"clicks {what}", where.click)
 
     def chapter(self, number: int) -> None:
+        """Open a chapter, and wait for its kernel: what is run before it is there is not run. The status bar may tell of another one."""
         self.clicks(f"chapter {number}", self.page.get_by_role("cell").get_by_role("link", name=f"{number} · "))
+        self.chapters.add(number)
+        expect(self.page.get_by_role("tab", name=re.compile(f"^{number:02}_"))).to_have_attribute("aria-selected", "true")
+        self.waits_for(lambda: len(self.kernels) >= len(self.chapters), f"the kernel of chapter {number}")
         rested(self.page)
+
+    def waits_for(self, probe, what: str) -> None:
+        """Wait for what the browser hears, which it does only while it is asked for something."""
+        wait_until(lambda: self.page.evaluate("1") and probe(), what, 60, every=0.1, late=lambda: "".join(self.printed)[-500:])
 
     def presses(self, keys: str) -> None:
         self.does(keys, self.page.keyboard.press, keys)
@@ -184,10 +195,12 @@ def test_a_newcomer_gets_to_the_first_page_writes_yaml_of_their_own_and_finds_it
         newcomer.clicks("File", page.get_by_role("menuitem", name="File", exact=True))
         newcomer.clicks("New", page.locator(".lm-Menu-itemLabel").filter(has_text=re.compile("^New$")))
         newcomer.clicks("Terminal", page.locator(".lm-Menu [data-command='terminal:create-new']"))
-        wait_until(lambda: said(newcomer), "a prompt in the terminal", 60, every=0.1)
-        newcomer.types("istioctl version\n")
-        wait_until(lambda: "data plane version" in said(newcomer), "istioctl to answer", 60, every=0.1, late=lambda: said(newcomer))
-        assert "client version: 1." in said(newcomer) and "control plane version: 1." in said(newcomer)
+        newcomer.waits_for(lambda: newcomer.printed, "a prompt in the terminal")
+        newcomer.types("istioctl version")
+        newcomer.presses("Enter")
+        newcomer.waits_for(lambda: "data plane version" in "".join(newcomer.printed), "istioctl to answer")
+        for part in ("client", "control plane"):
+            assert f"{part} version: 1." in "".join(newcomer.printed)
         work = desk / f"{SHIFTING}.ipynb"
         wait_until(lambda: "['red']" in work.read_text(), "the work to be kept, which nobody saves by hand", 60, every=0.2)
         page.close()
@@ -203,12 +216,6 @@ def test_a_newcomer_gets_to_the_first_page_writes_yaml_of_their_own_and_finds_it
         newcomer.page.close()
     kept = [each.source for each in nbformat.read(work, as_version=4).cells]
     assert STARS in kept and ROUTE.replace("subset: v1", "subset: v3").strip() in [each.strip() for each in kept]
-
-
-def said(newcomer: Newcomer) -> str:
-    """What the terminal has printed; the browser hears it only while it is waited for."""
-    newcomer.page.evaluate("0")
-    return "".join(newcomer.printed)
 
 
 @pytest.mark.parametrize("uid", [65534, 12345], ids=["not root", "without a name"])
