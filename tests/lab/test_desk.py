@@ -210,7 +210,7 @@ def test_a_newcomer_gets_to_the_first_page_writes_yaml_of_their_own_and_finds_it
         newcomer = come(browser)
         newcomer.opens(address)
         newcomer.chapter(12)
-        expect(newcomer.cell("%%writefile my/black-stars.yaml")).to_contain_text("subset: v3")
+        expect(newcomer.cell("%%writefile my/black-stars.yaml")).to_contain_text("subset: v3", timeout=30_000)
         expect(newcomer.cell(STARS)).to_contain_text("['red']")
         assert "subset: v3" in (desk / "my" / "black-stars.yaml").read_text()
         newcomer.page.close()
