@@ -78,7 +78,7 @@ def error(problem: LabError) -> list[str]:
 
 
 def _height(result: Page) -> int:
-    return 320 if result.reviews_pod else 195 if "<h1" in result.text else 250 if "<h3" in result.text else 60
+    return 360 if result.reviews_pod else 215 if "<h1" in result.text else 250 if "<h3" in result.text else 60
 
 
 def _shorter(document: str) -> str:

@@ -12,6 +12,7 @@ WIDE, HIGH, STRIP = 1.5, 0.5, 0.28  # inches: a service's box, and the strip of 
 # Middle of each box, in inches from the lower left corner.
 PLACES = {"productpage": (0.9, 1.9), "details": (3.7, 0.6), "reviews": (3.7, 1.9), "ratings": (6.5, 1.9), "plain-client": (6.5, 0.4)}
 CALLS = (("productpage", "details"), ("productpage", "reviews"), ("reviews", "ratings"))
+STRIPE = "#2f6cb3"  # of a proxy: white words can be read on it
 UNWANTED = "plain-client", "ratings"
 SERVICES = "productpage calls details and reviews, reviews calls ratings"
 CAPTIONS = {  # by whether there are proxies, and whether the three questions have been answered
@@ -73,7 +74,7 @@ def _service(axes, name: str, place: tuple[float, float], proxy: bool) -> None:
             FancyBboxPatch((x - WIDE / 2 - 0.07, y - HIGH / 2 - STRIP - 0.07), WIDE + 0.14, HIGH + STRIP + 0.14,
                            "round,pad=0.03", fc="none", ec=INK, lw=0.8, ls=":")
         )  # fmt: skip
-        axes.add_patch(Rectangle((x - WIDE / 2, y - HIGH / 2 - STRIP), WIDE, STRIP, fc=SEEN, ec=SEEN))
+        axes.add_patch(Rectangle((x - WIDE / 2, y - HIGH / 2 - STRIP), WIDE, STRIP, fc=STRIPE, ec=STRIPE))
         axes.text(x, y - HIGH / 2 - STRIP / 2, "proxy", color="white", ha="center", va="center", fontsize=8.5, weight="bold")
     axes.add_patch(Rectangle((x - WIDE / 2, y - HIGH / 2), WIDE, HIGH, fc="none", ec=edge, lw=1.4, ls="--" if unwanted else "-"))
     axes.text(x, y, name, ha="center", va="center", color=edge)
