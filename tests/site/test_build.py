@@ -93,15 +93,6 @@ def test_a_drawing_becomes_part_of_its_page(tmp_path):
     assert page == f"# A\n\n```{{raw}} html\n{figure}\n```\n\nWhat it is.\n\n\nMore.\n"
 
 
-def test_a_page_in_a_frame_has_words_that_can_be_read():
-    style = "body { font: 11px/1.4 sans-serif } h1 { font-size: 22px } .h-5 { height: 15px }"
-    frame = f'<iframe sandbox title="t" srcdoc="<style>{style}</style>" style="width: 100%; height: 320px; border: 0"></iframe>'
-    cell = new_code_cell("page", outputs=[new_output("display_data", data={"text/html": frame})])
-    (shown,) = chapter.readable(new_notebook(cells=[cell])).cells[0].outputs
-    larger = frame.replace("font: 11px", "font: 12px").replace("height: 320px", "height: 368px")
-    assert shown.data["text/html"] == larger
-
-
 def test_numbers_of_a_table_say_so():
     frame = pd.DataFrame({"name": ["a", "b"], "sent": [1, 20], "share": ["5 %", "much"]}, index=["x", "y"])
     cell = new_code_cell("frame", outputs=[new_output("display_data", data={"text/html": frame.to_html()})])

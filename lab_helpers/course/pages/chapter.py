@@ -17,8 +17,6 @@ SET_UP = re.compile(r"^from lab_helpers\.chapters\.c\w+ import \*", re.MULTILINE
 ASKS = re.compile(r"predict\(")
 PROMPT = {"code_prompt_show": "Set-up: show the cell", "code_prompt_hide": "Set-up: hide the cell"}
 TABLE = re.compile(r'<table[^>]*class="dataframe".*?</table>', re.DOTALL)
-FRAME = re.compile(r'<iframe sandbox[^>]* srcdoc="[^"]*"[^>]*>')
-LEAST, MORE = 12, 1.15  # pixels that words of a page in a frame are high at least there, and how much higher the frame is for it
 ROW = re.compile(r"<tr[^>]*>(.*?)</tr>", re.DOTALL)
 NUMBER = re.compile(r"[-−+]?[\d.,]+(e[-+]?\d+)?( ?(%|ms|s))?|NaN|–")
 DRAWS = '<script src="../_static/figures.js" defer></script>'
@@ -81,9 +79,3 @@ def _aligned(table: re.Match) -> str:
         return re.sub(r"<t[dh](?=[ >])", lambda cell: f'{cell[0]} class="number"' if next(columns) else cell[0], row[0])
 
     return ROW.sub(marked, table[0])
-
-
-def _larger(frame: re.Match) -> str:
-    """A frame with a page of Bookinfo, whose words are large enough for a page that is read on a phone as well."""
-    larger = re.sub(r"(font(?:-size)?: )(\d+)(?=px)", lambda size: f"{size[1]}{max(int(size[2]), LEAST)}", frame[0])
-    return re.sub(r"(?<=height: )(\d+)(?=px; border)", lambda height: str(round(int(height[1]) * MORE)), larger)
