@@ -1,0 +1,114 @@
+"""What a record shows as seen is what its chapter's text goes on from: made of the wrong output, it would contradict the cells around it."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from lab_helpers.lab import chapters
+
+ROOT = Path(__file__).parents[2]
+RESOLVED = re.compile(r"(\d\d\.[a-z]) predicted: .*; seen: (.*)")
+# Numbers without what they count. Read in the text, not taken from a record.
+SEEN = {
+    "01.a": "6",
+    "01.c": "all of it, name and password included",
+    "01.d": "ratings, and nobody objects",
+    "01.e": "what was asked",
+    "01.f": "yes, as before",
+    "01.g": "1",
+    "01.h": "yes: it may read",
+    "01.i": "nothing",
+    "01.j": "details",
+    "01.k": "all calls but those of plain-client",
+    "02.b": "several, one after the other",
+    "02.c": "by the cluster",
+    "02.f": "none",
+    "03.a": "istioctl, istiod and the proxies",
+    "03.b": "that there is no such command",
+    "03.c": "requests: it asks for less CPU and memory",
+    "03.d": "no pod",
+    "03.e": "a pod without a sidecar",
+    "03.f": "calls, but not the page",
+    "03.g": "all, by themselves",
+    "03.h": "0",
+    "03.i": "only in your own",
+    "04.a": "a page, with status 200",
+    "04.b": "2",
+    "04.c": "the stars beside the reviews",
+    "04.d": "404: no route leads there",
+    "04.e": "v2 and v3",
+    "04.f": "at random, a third each",
+    "04.g": "v1 gets more",
+    "04.h": "all to one version",
+    "05.a": "a remark, and an empty list",
+    "05.b": "its probe is changed",
+    "05.c": "1",
+    "05.e": "nothing",
+    "05.f": "the namespace",
+    "05.g": "Envoy's",
+    "05.h": "neither",
+    "05.i": "nothing is wrong",
+    "06.a": "nothing at all",
+    "06.b": "7",
+    "06.c": "all but one into productpage",
+    "06.d": "nowhere",
+    "06.e": "unknown",
+    "06.f": "only those into ratings",
+    "06.g": "to details-v1, the workload",
+    "07.a": "9",
+    "07.b": "pages that came back with 200",
+    "07.c": "not at all",
+    "07.d": "productpage",
+    "07.e": "only the client span of reviews",
+    "07.f": "nothing",
+    "07.g": "all of them, whole",
+    "08.a": "in one for each combination of version and code",
+    "08.c": "yes, to the tenth of a percent",
+    "08.d": "empty, as for the code that nobody had",
+    "08.e": "not so near, but into the same bucket or the next",
+    "08.f": "80",
+    "08.g": "120",
+    "12.a": "no: the three versions share it as before",
+    "12.b": "0",
+    "12.c": "no: each version gets its weight",
+    "12.d": "4",
+    "12.e": "81",
+    "12.f": "about 1 in 10",
+    "12.g": "v1 gets a quarter, v3 three quarters",
+    "12.h": "it fails",
+    "12.j": "more than five times as many",
+}
+# The text names no answer: it depends on the cluster, on the machine, or on chance.
+OPEN = {"01.b", "02.a", "02.d", "02.e", "05.d", "08.b", "12.i"}
+
+
+def recorded(cells) -> dict[str, str]:
+    """What the outputs of a notebook's cells show as seen, by prediction."""
+    texts = [output.get("data", {}).get("text/plain", "") for cell in cells for output in cell.get("outputs", [])]
+    return dict(found.groups() for each in texts if (found := RESOLVED.match(each)))
+
+
+def contradicted(found: dict[str, str]) -> dict[str, str]:
+    """What was seen, where the text goes on from something else, or where nobody has said from what."""
+    return {
+        name: seen
+        for name, seen in found.items()
+        if name not in OPEN and not (name in SEEN and re.match(re.escape(SEEN[name]) + r"( |$)", seen))
+    }
+
+
+@pytest.mark.parametrize("stem", chapters.stems())
+def test_what_is_recorded_as_seen_is_what_the_text_goes_on_from(stem):
+    cells = nbformat.read(ROOT / "notebooks" / f"{stem}.ipynb", as_version=4).cells
+    found, asked = recorded(cells), re.findall(r'predict\(\s*"(\d\d\.[a-z])"', "\n".join(cell.source for cell in cells))
+    assert found and sorted(found) == sorted(asked), "each is resolved in the record"
+    assert contradicted(found) == {}
+
+
+def test_another_value_and_an_unknown_prediction_are_found():
+    assert contradicted({"05.c": "10 of four pods", "05.i": "that there is no such revision", "99.a": "no", "05.d": "3 lines"}) == {
+        "05.c": "10 of four pods", "05.i": "that there is no such revision", "99.a": "no",
+    }  # fmt: skip
+    assert contradicted({"05.c": "1 of four pods", "03.d": "no pod"}) == {}
