@@ -1,4 +1,4 @@
-"""What a record shows as seen is what its chapter's text goes on from: made of the wrong output, it would contradict the cells around it."""
+"""What a record shows as seen is what its text goes on from: made of the wrong output, it would contradict the cells around it."""
 
 import re
 from pathlib import Path
