@@ -41,10 +41,7 @@ def readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for output in outputs:
         if "text/html" in output.get("data", {}):
             output.data.pop(WIDGET, None)  # its kernel is not there; the HTML beside it shows a recording
-            output.data["text/html"] = without_links(output.data["text/html"])
-            output.data["text/html"] = re.sub(
-                r'<table[^>]*class="dataframe".*?</table>', _aligned, output.data["text/html"], flags=re.DOTALL
-            )
+            output.data["text/html"] = TABLE.sub(_aligned, without_links(output.data["text/html"]))
     for output in (each for each in outputs if PLOTLY in each.get("data", {})):
         words = output.data.get("text/plain", "A figure.")
         output.data = {"text/html": figure(output.data[PLOTLY], words), "text/plain": words}
