@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -76,7 +77,7 @@ def answer(lab, panel: Panel, model: dict, start: float, end: float, step: float
         panel.data = _merged(lab, panel, model, end)
         panel.reason = "" if len(panel.data) else "no data"
         return
-    names = _renamed(model)
+    names, called = _renamed(model), Counter()
     series = []
     for query, legend in panel.queries:
         try:
@@ -87,9 +88,12 @@ def answer(lab, panel: Panel, model: dict, start: float, end: float, step: float
             continue
         labels = [name for name in found.columns if name not in ("time", "value")]
         for values, points in found.groupby(labels, dropna=False) if labels else [((), found)]:
-            points = points.assign(series=_legend(legend, dict(zip(labels, values, strict=True)), panel.title, names))
             if points["value"].notna().any():
-                series.append(points[["time", "value", "series"]])
+                name = _legend(legend, dict(zip(labels, values, strict=True)), panel.title, names)
+                called[name] += 1
+                if called[name] > 1 and panel.kind != "heatmap":  # such as of a restarted istiod: each Pod is a line, of the same legend
+                    name = f"{name} ({called[name]})"
+                series.append(points.assign(series=name)[["time", "value", "series"]])
     if not series:
         panel.reason = panel.reason or "no data"
         return
