@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from lab_helpers.chapters.c08_metrics import CHAPTER, Questions, answers, check, panels, plot_samples
-from lab_helpers.chapters.c08_metrics.answers import Panel, asked
+from lab_helpers.chapters.c08_metrics import CHAPTER, Questions, check, panels, plot_samples
+from lab_helpers.chapters.c08_metrics.answers import Panel, answer, asked
 from lab_helpers.chapters.c08_metrics.dashboards import Dashboard, _placed
 from lab_helpers.chapters.c08_metrics.samples import stretched
 from lab_helpers.chapters.c08_metrics.variables import Variables
@@ -246,11 +246,11 @@ def test_a_client_that_has_counted_failures_makes_way_for_one_that_has_not(monke
     assert CHAPTER.prepare(lab) == []
 
 
-def test_two_pods_of_one_legend_are_two_lines(monkeypatch):
+def test_two_pods_of_one_legend_are_two_lines(answers):
     """As after istiod was restarted: both Pods' memory is called by the same words."""
     both = pd.concat([points(1, 2).assign(pod="old"), points(3, 4).assign(pod="new")]).drop(columns="series")
-    monkeypatch.setattr(prometheus, "promql", lambda *_, **__: both)
+    answers["process_resident_memory_bytes"] = both
     panel = Panel("Memory", "timeseries", "bytes", (0, 0, 12, 6), queries=[("process_resident_memory_bytes", "Resident")])
-    answers.answer(None, panel, {}, 0.0, 1.0, 1.0)
+    answer(None, panel, {}, 0.0, 1.0, 1.0)
     old, new = panels.figure(Dashboard("Istio X", {}, {}, [panel], 0, 60)).data
     assert (old.name, new.name) == ("Resident", "Resident (2)") and len(old.y) == len(new.y) == 2
