@@ -107,7 +107,10 @@ def test_apply_again_changes_nothing_and_diff_changes_nothing(clean, manifest):
         ),
         (ROUTE.format(subset="v1").replace("spec:\n  hosts", "spec:\n  hots: [x]\n  hosts"), r"refused.*hots"),
         ("apiVersion: networking.istio.io/v1\nkind: VirtualServices\nmetadata: {name: x}\n", "knows no VirtualServices"),
-        ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec: {replicas: many}\n", r"Deployment x was refused.*line 4: spec\.replicas .*a number"),
+        (
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec: {replicas: many}\n",
+            r"Deployment x was refused.*line 4: spec\.replicas .*a number",
+        ),
     ],
 )
 def test_what_is_refused_is_refused_in_the_words_of_whoever_refused(clean, manifest, text, sentence):
