@@ -169,7 +169,7 @@ def threads() -> list[threading.Thread]:
 
 
 def ask(widget, weights):
-    widget._told(widget, {"do": "apply", "weights": weights}, [])
+    widget._asked(widget, {"do": "apply", "wanted": weights}, [])
 
 
 def rested(widget):
@@ -211,7 +211,7 @@ def test_stop_keeps_what_was_seen(subsets):
     widget = TrafficShifting(subsets, n=10_000)
     ask(widget, {"v1": 50, "v2": 50, "v3": 0})
     wait_until(lambda: widget.state.get("sent", 0) > 0, "the first requests", 30)
-    widget._told(widget, {"do": "stop"}, [])
+    widget._asked(widget, {"do": "stop"}, [])
     rested(widget)
     assert widget.state["phase"] == "stopped" and 0 < widget.state["sent"] < 10_000
     widget.close()

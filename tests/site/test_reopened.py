@@ -34,7 +34,8 @@ lab = SimpleNamespace(namespace="default", client=client)
 widget.TrafficShifting(lab, recorded={RECORDED})
 """
 # Beside the sliders: a widget like any other, by which to see that JupyterLab is through with what it found in the file.
-CELLS = [CELL, "import anywidget\nanywidget.AnyWidget()", "widget.freeze(lab)", "import os\nos._exit(1)"]
+REST = "from lab_helpers.show.living import freeze\nfreeze(lab)"
+CELLS = [CELL, "import anywidget\nanywidget.AnyWidget()", REST, "import os\nos._exit(1)"]
 SLIDERS, OTHER, FREEZE, DIE = range(len(CELLS))
 RECORDING = "A recording of a real mesh: choose one of the settings that were measured. To set any, run this cell again"
 NO_SCRIPT = "For sliders that move a mesh, run this cell"
@@ -214,3 +215,42 @@ def test_the_unfilled_part_of_a_light_page_s_track_is_light(learner):
     picture = imread(io.BytesIO(slider.screenshot()))
     height, width = picture.shape[:2]
     assert picture[height // 2, int(width * 0.7), :3].min() > 0.7
+
+
+KNOB = """
+from types import SimpleNamespace
+from lab_helpers.show.living.knob import Knob, Step, rehearse
+from lab_helpers.show.svg import Drawing, text
+lab = SimpleNamespace(namespace="default")
+def follow(lab, value, stopped):
+    yield Step(Drawing(300, 30, [text(150, 15, f"half of {value}")], "half"), f"{value} of 100 failed.", 1, 1)
+Knob(lab, follow, label="fails for", unit="%", values=[0, 10, 50], recorded=rehearse(lab, follow, [0, 10]))
+"""
+
+
+def test_one_slider_is_measured_comes_to_rest_and_is_a_recording_afterwards(learner):
+    come, file = learner
+    notebook = nbformat.read(file, as_version=4)
+    notebook.cells[SLIDERS].source = KNOB
+    nbformat.write(notebook, file)
+    page = come()
+    run(page, SLIDERS)
+    knob = page.locator(".meshlab-knob")
+    expect(knob).to_contain_text("10 of 100 failed. Release the slider", timeout=60_000)
+    slider = knob.locator("input[type=range]")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", "50 %")
+    expect(knob).to_contain_text("50 of 100 failed.", timeout=30_000)
+    expect(knob.locator("svg")).to_contain_text("half of 50")
+    seen(page, "knob")
+    run(page, FREEZE)
+    expect(knob).to_contain_text("50 of 100 failed. This slider rests")
+    expect(knob.get_by_role("button")).to_have_count(0)
+    choose(page, "File", "docmanager:save")
+    end_kernel(page)
+    page = come()
+    knob = page.locator(".meshlab-knob")
+    expect(knob).to_contain_text("10 of 100 failed.")
+    knob.get_by_role("button", name="0 %", exact=True).click()
+    expect(knob.locator("svg")).to_contain_text("half of 0")

@@ -1,6 +1,7 @@
-"""The recorded sliders of chapter 12 on the static page, with the network cut."""
+"""The recorded sliders on the static pages, with the network cut."""
 
 import json
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -35,3 +36,25 @@ def test_it_grows_as_it_did_when_it_was_measured(visit, address):
     widget.get_by_role("button").first.click()
     expect(widget).to_contain_text(" 50 of 300 requests sent", timeout=5_000)
     expect(widget).to_contain_text(" 300 of 300 requests sent", timeout=15_000)
+
+
+KNOBS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb") if "Knob(" in path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("stem", KNOBS)
+def test_a_slider_shows_each_setting_that_was_measured(stem, visit, address):
+    visitor = visit(address)
+    page = visitor.open(f"notebooks/{stem}.html")
+    visitor.context.set_offline(True)
+    widget = page.locator(".meshlab-knob")
+    data = page.locator("script[data-recorded]")
+    recorded, told = (json.loads(data.get_attribute(f"data-{name}")) for name in ("recorded", "told"))
+    buttons, slider = widget.get_by_role("button"), widget.locator("input[type=range]")
+    expect(buttons).to_have_count(len(recorded))
+    assert len(recorded) >= 3
+    for at, states in enumerate(recorded):
+        buttons.nth(at).click()
+        expect(widget).to_contain_text(states[-1]["sentence"], timeout=15_000)
+        expect(slider).to_have_value(str(told["values"].index(states[-1]["value"])))
+        expect(widget.locator(".picture svg")).to_be_visible()
+    assert visitor.complaints == visitor.foreign == []

@@ -6,7 +6,7 @@ import pytest
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.show.background import Background
+from lab_helpers.show.living.background import Background
 
 
 def ended(background):

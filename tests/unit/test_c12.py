@@ -10,11 +10,12 @@ from lab_helpers.chapters.c12_traffic_shifting import checks, failures, weights,
 from lab_helpers.chapters.c12_traffic_shifting.checks import FAULTS, POWER, RATIO, WEIGHTS
 from lab_helpers.chapters.c12_traffic_shifting.rules_of_thumb import worth
 from lab_helpers.chapters.c12_traffic_shifting.weights import Progress
-from lab_helpers.chapters.c12_traffic_shifting.widget import _state, replay
+from lab_helpers.chapters.c12_traffic_shifting.widget import TrafficShifting, _state
 from lab_helpers.core.errors import CheckError, MeshError
 from lab_helpers.core.statistics import power, required_n
 from lab_helpers.kube.apply import Outcome
 from lab_helpers.kube.kinds import Kind
+from lab_helpers.show.living import output
 from tests.objects import Cluster
 
 EFFECT = Outcome("kubectl", [], proxies=8, seconds=0.2)
@@ -106,7 +107,7 @@ def test_failures_are_counted_among_the_requests_of_their_version(monkeypatch):
 
 def test_a_replay_carries_its_data_and_loads_nothing():
     recorded = [[state({"v1": 0, "v2": 0, "v3": 0}), state({"v1": 60, "v2": 100, "v3": 240})]]
-    html = replay(recorded)
+    html = output(TrafficShifting, recorded)
     data = re.search(r'data-recorded="([^"]*)"', html)[1].replace("&quot;", '"')
     assert json.loads(data) == json.loads(json.dumps(recorded))
     assert "<svg" in html, "no picture where scripts do not run"

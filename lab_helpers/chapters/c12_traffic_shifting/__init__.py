@@ -4,11 +4,12 @@ from lab_helpers.chapters.c12_traffic_shifting import checks  # noqa: F401 (they
 from lab_helpers.chapters.c12_traffic_shifting.failures import health
 from lab_helpers.chapters.c12_traffic_shifting.rules_of_thumb import worth
 from lab_helpers.chapters.c12_traffic_shifting.weights import shift
-from lab_helpers.chapters.c12_traffic_shifting.widget import TrafficShifting, freeze, rehearse
+from lab_helpers.chapters.c12_traffic_shifting.widget import TrafficShifting, rehearse
 from lab_helpers.core.statistics import goodness_of_fit, peeking, power, rate_at_most, required_n
 from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.show.checks import check
 from lab_helpers.show.graphs.mesh import plot_graph
+from lab_helpers.show.living import freeze
 from lab_helpers.show.plots import count, plot_shares
 from lab_helpers.show.predictions import predict, resolve
 

@@ -1,7 +1,7 @@
-// Sliders for weights and a picture of the shares: `live`, driven by Python; `replay`, from a recording.
-//
-// An output of a notebook is HTML, and as such it is saved. It is a recording (`output`), until a model in a kernel comes forward
-// that has the same `place` (`initialize`). So a notebook whose kernel has gone, and a static page, have the recording.
+// Sliders for weights and a picture of the shares.
+const WANTED = "weights";
+const pictured = (state) => state.sent !== undefined;
+const named = (weights) => Object.values(weights).join(" / ");
 
 // Set one weight; the others keep their proportions, in whole numbers, so that all add up to 100 again.
 function rebalance(weights, name, value) {
@@ -17,14 +17,6 @@ function rebalance(weights, name, value) {
   const set = { [name]: value };
   others.forEach((each, at) => { set[each] = whole[at]; });
   return Object.fromEntries(Object.keys(weights).map((each) => [each, set[each]]));
-}
-
-function element(name, attributes = {}, text = "") {
-  const made = /^(svg|g|rect|line|path|text)$/.test(name)
-    ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.textContent = text;
-  return made;
 }
 
 // The picture: for each version a bar (seen), its interval, and a mark (wanted). Returns a function that draws a state.
@@ -78,11 +70,9 @@ function picture(versions, room) {
 
 // What is going on, in a few sentences.
 function sentence(state) {
-  if (state.phase === "asked") return "The kernel is asked, and answers when it has nothing else to do. No answer although it is idle? Run this cell again.";
-  if (state.phase === "applying") return "Applying the weights …";
   const more = { ready: ` Release a slider: its weights are applied, and ${state.n} requests are sent to see what comes of them.`,
     frozen: " These sliders rest: the chapter was begun anew. To move the mesh, run this cell again, after the ones above it." }[state.phase] || "";
-  if (state.sent === undefined) return state.phase === "stopped" ? "Stopped." : more.trim();
+  if (!pictured(state)) return state.phase === "stopped" ? "Stopped." : more.trim();
   const again = state.names ? "The names of the versions had gone, and were applied again. " : "";
   const effect = state.seconds === null ? "The mesh had these weights already. "
     : `In effect on all ${state.proxies} proxies after ${state.seconds.toFixed(2)} s. `;
@@ -106,7 +96,7 @@ function verdict(state) {
   return `χ² test of all ${state.sent}: p = ${state.p}, which ${agrees ? "agrees with" : "contradicts"} the weights (α = ${state.alpha}).${lowest}${missed}`;
 }
 
-// Sliders above, picture, sentence below; `asked` is called with the weights when a slider is let go.
+// Sliders above, picture, sentence below.
 function panel(host, weights, asked) {
   let current = { ...weights };
   const versions = Object.keys(weights);
@@ -114,8 +104,7 @@ function panel(host, weights, asked) {
   const box = element("div", { class: "sliders" });
   const status = element("p", { class: "status", role: "status" });
   const sliders = versions.map((version) => {
-    const slider = element("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": `weight of ${version}, percent`,
-      "data-lm-suppress-shortcuts": "" }); // in JupyterLab the arrow keys are this slider's then, and move no cell
+    const slider = range({ min: 0, max: 100, step: 1, "aria-label": `weight of ${version}, percent` });
     const value = element("output");
     slider.addEventListener("input", () => set(rebalance(current, version, Number(slider.value))));
     slider.addEventListener("change", () => asked(current));
@@ -133,114 +122,10 @@ function panel(host, weights, asked) {
   };
   const show = (state) => {
     shares.draw(state);
-    status.classList.toggle("refused", state.phase === "refused");
-    status.textContent = state.phase === "refused" ? `${state.what}\n${state.do ? `→ ${state.do}` : ""}` : sentence(state);
+    say(status, state, sentence);
   };
   set(current);
   host.replaceChildren(box, shares.svg, status);
   const rest = () => sliders.forEach(({ slider }) => { slider.disabled = true; });
-  return { set, show, rest, box, weights: () => current };
-}
-
-// Sliders that move the mesh.
-function live(host, model) {
-  const gone = () => view.show({
-    ...model.get("state"), phase: "refused",
-    what: "Nobody listens to these sliders any more: their kernel was restarted or has ended.",
-    do: "Run this cell again, after the ones above it.",
-  });
-  const tell = (message) => {
-    try {
-      model.send(message); // throws if the kernel was restarted, shut down, or died
-      return true;
-    } catch {
-      return gone();
-    }
-  };
-  const ask = (weights) => tell({ do: "apply", weights }) && view.show({ ...model.get("state"), weights, phase: "asked" });
-  const view = panel(host, model.get("state").weights, ask);
-  const again = element("button", { type: "button", title: "Apply the weights and send requests" }, "Measure");
-  const stop = element("button", { type: "button", title: "Send no more requests" }, "Stop");
-  again.addEventListener("click", () => ask(view.weights()));
-  stop.addEventListener("click", () => tell({ do: "stop" }));
-  view.box.after(again, stop);
-  let last = model.get("state"); // that has a picture
-  const update = () => {
-    const state = model.get("state");
-    if (state.sent !== undefined) last = state;
-    stop.disabled = !["applying", "measuring"].includes(state.phase);
-    view.show(state);
-  };
-  model.on("change:state", update);
-  model.on("comm_live_update", gone); // Kernel > Restart, before anybody has touched a slider
-  update();
-  return () => { // the widget was closed: its last picture stays
-    model.off("change:state", update);
-    model.off("comm_live_update", gone);
-    again.remove();
-    stop.remove();
-    view.rest();
-    view.set(last.weights);
-    view.show({ ...last, phase: "frozen" });
-  };
-}
-
-const models = () => (globalThis.meshlabShifting ??= new Map());
-
-async function initialize({ model }) {
-  const place = model.get("place");
-  const whole = await model.widget_manager.get_model(place);
-  if (!whole.comm_live) return undefined; // its state was saved in the notebook: there is a model, and no kernel
-  const tell = () => document.dispatchEvent(new Event("meshlab-shifting"));
-  models().set(place, model);
-  tell();
-  return () => { // the widget was closed
-    models().delete(place);
-    tell();
-  };
-}
-
-function output(host, recorded, place) {
-  const still = [...host.childNodes];
-  let [shown, freeze] = [null, null];
-  const update = () => {
-    const model = models().get(place);
-    if (model === shown) return;
-    if (model) freeze = live(host, model);
-    else if (freeze) freeze();
-    else if (recorded.length) replay(host, recorded);
-    else host.replaceChildren(...still);
-    shown = model;
-  };
-  document.addEventListener("meshlab-shifting", update);
-  update();
-}
-
-function replay(host, recorded) {
-  const view = panel(host, recorded[0][0].weights, null);
-  const buttons = recorded.map((states) => {
-    const weights = states[0].weights;
-    const button = element("button", { type: "button", "aria-pressed": "false" }, Object.values(weights).join(" / "));
-    button.addEventListener("click", () => play(states, button));
-    return button;
-  });
-  const more = host.closest(".jp-OutputArea") ? "To set any, run this cell again, after the ones above it." : "In JupyterLab you set any.";
-  const note = element("p", { class: "note" }, `A recording of a real mesh: choose one of the settings that were measured. ${more}`);
-  host.prepend(note, ...buttons);
-  let timer = 0;
-  const play = (states, pressed) => {
-    clearTimeout(timer);
-    buttons.forEach((each) => each.setAttribute("aria-pressed", String(each === pressed)));
-    view.set(states[0].weights);
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const step = (at) => {
-      view.show({ ...states[at], phase: at === states.length - 1 ? "done" : "measuring" });
-      if (at < states.length - 1) timer = setTimeout(step, 250, at + 1);
-    };
-    step(still ? states.length - 1 : 0);
-  };
-  const last = recorded[recorded.length - 1];
-  buttons[buttons.length - 1].setAttribute("aria-pressed", "true");
-  view.set(last[0].weights);
-  view.show({ ...last[last.length - 1], phase: "done" });
+  return { set, show, rest, box, wanted: () => current };
 }
