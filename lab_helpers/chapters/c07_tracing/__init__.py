@@ -4,9 +4,9 @@ from lab_helpers.chapters.c07_tracing import checks  # noqa: F401 (they register
 from lab_helpers.chapters.c07_tracing.busy import own_time
 from lab_helpers.chapters.c07_tracing.dependencies import dependencies
 from lab_helpers.chapters.c07_tracing.lines import logs
-from lab_helpers.chapters.c07_tracing.waterfall import plot_trace
 from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.show.checks import check
+from lab_helpers.show.graphs.waterfall import plot_trace
 from lab_helpers.show.plots import plot_calls
 from lab_helpers.show.predictions import predict, resolve
 
