@@ -163,7 +163,7 @@ def test_the_dial_applies_the_chapters_own_rule_and_tells_of_each_batch(mesh):
     steps = list(dial.follow(mesh, 30))
     assert [each.done for each in steps] == [0, 100, 200, 300, 400] and {each.of for each in steps} == {400}
     assert mesh.applied[0]["spec"]["http"][0]["fault"]["abort"] == {"percentage": {"value": 30}, "httpStatus": 403}
-    assert steps[-1].text == "400 of 400 requests sent. 33% were aborted (99% interval 27 to 39 %); asked for 30 %."
+    assert steps[-1].sentence == "400 of 400 requests sent. 33% were aborted (99% interval 27 to 39 %); asked for 30 %."
     for each in steps:
         assert len(each.picture._repr_html_()) < 4000 and "30 %" in each.picture.caption
 

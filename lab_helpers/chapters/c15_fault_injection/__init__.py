@@ -8,7 +8,7 @@ from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.show.checks import check
 from lab_helpers.show.graphs.mesh import plot_graph
 from lab_helpers.show.graphs.waterfall import plot_trace
-from lab_helpers.show.knob import Knob, freeze, rehearse
+from lab_helpers.show.living.knob import Knob, freeze, rehearse
 from lab_helpers.show.plots import plot_shares
 from lab_helpers.show.predictions import predict, resolve
 

@@ -11,7 +11,7 @@ from lab_helpers.core.manifests import FOLDER, load
 from lab_helpers.core.statistics import rate_interval
 from lab_helpers.istio import apply
 from lab_helpers.kube.kinds import Kind
-from lab_helpers.show.knob import Step
+from lab_helpers.show.living.knob import Step
 from lab_helpers.show.plots import SEEN, WANTED
 from lab_helpers.show.svg import Drawing, text
 from lab_helpers.traffic import observe
