@@ -11,6 +11,7 @@ from lab_helpers.istio.gateway import Page
 from lab_helpers.kube.apply import Outcome
 from lab_helpers.kube.kinds import Kind
 from lab_helpers.show.checks import check
+from lab_helpers.traffic import pages
 from tests.objects import Cluster
 from tests.wrong_answers import fails
 
@@ -24,8 +25,8 @@ def seen(**numbers):
 
 def read(*rows):
     """Pages: version, what stands for the ratings, how many, and their status."""
-    many = [(status, version, ratings) for version, ratings, number, status in rows for _ in range(number)]
-    return pd.DataFrame(many, columns=readers.COLUMNS)
+    many = [(status, 30.0, version, ratings, True) for version, ratings, number, status in rows for _ in range(number)]
+    return pd.DataFrame(many, columns=pages.COLUMNS)
 
 
 def counted(*rows):
@@ -110,7 +111,7 @@ def test_a_check_accuses_a_right_mesh_once_in_a_hundred_thousand_runs_and_finds_
     ],
 )
 def test_red_stars_for_nobody_and_black_ones_for_all(rows, sentence, monkeypatch, capsys):
-    monkeypatch.setattr(readers, "pages", lambda lab, n: read(*rows))
+    monkeypatch.setattr(pages, "read", lambda lab, n: read(*rows))
     if sentence:
         fails("15.8", Cluster({}), sentence=sentence)
     else:
@@ -136,13 +137,18 @@ def test_outcomes_tell_what_was_aborted_from_what_went_wrong_otherwise():
     ],
 )
 def test_a_page_shows_stars_an_excuse_or_nothing(text, ratings):
-    assert readers._ratings(Page("", "200", {}, text)) == ratings
+    assert pages.seen(Page("", 200, {}, text)) == (ratings, True)
+
+
+def test_a_page_without_details_says_so():
+    assert pages.seen(Page("", 200, {}, "Sorry, product details are currently unavailable for this book."))[1] is False
+    assert pages.seen(Page("", 503, {}, "upstream connect error"))[1] is False
 
 
 @pytest.mark.parametrize("asked", [{"n": 0}, {"n": 5000}, {"parallel": 0}, {"parallel": 40}])
 def test_pages_are_asked_for_in_numbers_that_the_page_can_bear(asked):
     with pytest.raises(TrafficError, match="is out of range"):
-        readers.pages(None, **asked)
+        pages.read(None, **asked)
 
 
 # The dial.

@@ -2,7 +2,7 @@
 
 from lab_helpers.chapters.c15_fault_injection import checks  # noqa: F401 (they register themselves)
 from lab_helpers.chapters.c15_fault_injection.dial import follow
-from lab_helpers.chapters.c15_fault_injection.readers import log_in, outcomes, pages
+from lab_helpers.chapters.c15_fault_injection.readers import log_in, outcomes
 from lab_helpers.core.statistics import power, rate_at_most, rate_interval, required_n
 from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.show.checks import check
@@ -11,6 +11,7 @@ from lab_helpers.show.graphs.waterfall import plot_trace
 from lab_helpers.show.living.knob import Knob, freeze, rehearse
 from lab_helpers.show.plots import plot_shares
 from lab_helpers.show.predictions import predict, resolve
+from lab_helpers.traffic.pages import read as pages
 
 CHAPTER = Chapter(
     "15_fault_injection",

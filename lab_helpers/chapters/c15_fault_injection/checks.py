@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lab_helpers.chapters.c15_fault_injection import readers
 from lab_helpers.chapters.c15_fault_injection.readers import outcomes
 from lab_helpers.core.statistics import goodness_of_fit, power, rate_at_most, required_n
 from lab_helpers.show.checks import register, wrong
 from lab_helpers.show.inputs import Pair, table
+from lab_helpers.traffic import pages
 
 ASKED = {"answered": 70, "aborted": 30}
 BESIDE, ABOVE = {"answered": 50, "aborted": 50}, {"answered": 87.5, "aborted": 12.5}
@@ -126,7 +126,7 @@ def retries(beside: Seen, above: Seen) -> tuple[str, str]:
 @register("15.8", "Red stars for nobody")
 def no_red_stars(lab) -> str:
     """Pages with reviews by v3 say that ratings are unavailable, those by v2 have their stars, and all are 200."""
-    seen = readers.pages(lab, PAGES)
+    seen = pages.read(lab, PAGES)
     bad = seen[seen["status"] != 200]
     if len(bad):
         raise wrong(

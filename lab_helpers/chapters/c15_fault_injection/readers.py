@@ -1,8 +1,6 @@
-"""What becomes of requests and of whole pages where calls are aborted on purpose."""
+"""What becomes of requests where calls are aborted on purpose, and how somebody logs in to be among those who meet it."""
 
 from __future__ import annotations
-
-from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import urllib3
@@ -10,11 +8,6 @@ from urllib3.exceptions import HTTPError
 
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.istio import gateway
-from lab_helpers.istio.gateway import Page
-
-UNAVAILABLE = "Ratings service is currently unavailable"  # the words of reviews, where a rating should be
-COLUMNS = ["status", "version", "ratings"]
-MOST = 2_000
 
 
 def outcomes(seen: pd.DataFrame, status: int = 403) -> dict[str, int]:
@@ -22,55 +15,6 @@ def outcomes(seen: pd.DataFrame, status: int = 403) -> dict[str, int]:
     names = {200: "answered", status: "aborted"}
     counts = seen["status"].map(lambda each: names.get(each, str(each))).value_counts()
     return {"answered": 0, "aborted": 0} | {name: int(count) for name, count in counts.items()}
-
-
-def pages(lab, n: int = 100, headers: dict[str, str] | None = None, parallel: int = 4) -> pd.DataFrame:
-    """Ask for the product page `n` times through the ingress gateway, and note what a reader sees on each.
-
-    Parameters
-    ----------
-    n : int
-        Number of pages, at most 2,000.
-    headers : dict of str to str, optional
-        Sent along, such as the cookie of `log_in`.
-    parallel : int
-        Pages under way at a time, 1 to 16.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a page:
-
-        - status: HTTP status of the page
-        - version: label ``version`` of the pod whose reviews it shows; None where it shows none
-        - ratings: ``stars``, ``unavailable`` (it says so in their place), or ``none`` (the page has no room for them)
-
-    Raises
-    ------
-    TrafficError
-        `n` or `parallel` out of range, a header that cannot be sent, or nobody answered.
-    """
-    if not 1 <= n <= MOST or not 1 <= parallel <= 16:
-        raise TrafficError(f"n = {n}, parallel = {parallel} is out of range.", f"n may be 1 to {MOST:,}, parallel 1 to 16.")
-    address, sent = f"{lab.url}/productpage", gateway.addressed(lab, headers)
-
-    def one(_) -> Page:
-        try:
-            answer = gateway.fetch(address, sent)
-        except HTTPError as error:
-            raise gateway.unreachable(address, error) from error
-        return Page(address, answer.status, answer.headers, answer.text, gateway.served_by(answer.text))
-
-    with ThreadPoolExecutor(parallel) as pool:
-        found = list(pool.map(one, range(n)))
-    labels = gateway.versions(lab)
-    return pd.DataFrame([(each.status, labels.get(each.reviews_pod), _ratings(each)) for each in found], columns=COLUMNS)
-
-
-def _ratings(page: Page) -> str:
-    if page.stars != "none":
-        return "stars"
-    return "unavailable" if UNAVAILABLE in page.text else "none"
 
 
 def log_in(lab, user: str) -> dict[str, str]:
