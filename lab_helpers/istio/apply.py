@@ -155,8 +155,14 @@ def _configures(document: dict) -> bool:
 
 
 def _line(lab, verb: str, names: Iterable[str]) -> str:
-    """The line for a terminal; where manifests claim the gateway's every host, the lab's own host is put in first."""
+    """The line for a terminal; what stands for this learner instead of what the file says is put in first."""
     shown = [_from_here(name) for name in names]
-    if [each for name in names for each in load(name)] == load_for(lab, names):
+    read = [document for name in names for document in load(name)]
+    changed = [each for each, claimed in zip(read, load_for(lab, names), strict=True) if each != claimed]
+    if not changed:
         return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
-    return f"sed 's/\"\\*\"/{gateway.host(lab)}/' {' '.join(shown)} | kubectl {verb} -f -"
+    label = f"istio: {gateway.OWN}"
+    hosts = "" if all(map(gateway.own, changed)) else f" -e 's/\"\\*\"/{gateway.host(lab)}/'"
+    labels = f" -e 's/{label}/{label}-{lab.namespace}/'" if any(map(gateway.own, changed)) else ""
+    edits = f"{hosts}{labels}" if hosts and labels else (hosts or labels).replace(" -e", "")
+    return f"sed{edits} {' '.join(shown)} | kubectl {verb} -f -"

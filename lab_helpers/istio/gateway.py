@@ -14,6 +14,9 @@ from lab_helpers.kube import pods
 from lab_helpers.kube.client import Answer, Client
 from lab_helpers.kube.kinds import NODE, POD, SERVICE
 
+# The label `istio` of a gateway of a learner's own. A Gateway's selector reaches into every namespace, so each learner's has to be another.
+OWN = "own-ingress"
+
 
 @dataclass(frozen=True)
 class Page:
@@ -63,14 +66,33 @@ def host(lab) -> str:
 
 
 def claiming(document: dict, name: str) -> dict:
-    """`document` with ``*`` replaced by the host `name`, in a Gateway or a VirtualService; anything else as it is."""
-    own = [name]
+    """`document` with ``*`` replaced by the host `name`, in a Gateway or a VirtualService for the gateway that all share.
+
+    What belongs to a gateway of the learner's own (see `OWN`) keeps its hosts, since nobody shares that one, and has its label told
+    apart from other learners'. Anything else stays as it is.
+    """
+    if own(document):
+        return _labelled(document, f"{OWN}-{name.removesuffix('.lab')}")
+    hosts = [name]
     if document["kind"] == "VirtualService" and document["spec"].get("hosts") == ["*"]:
-        return {**document, "spec": {**document["spec"], "hosts": own}}
+        return {**document, "spec": {**document["spec"], "hosts": hosts}}
     if document["kind"] == "Gateway" and "servers" in document["spec"]:
-        servers = [{**each, "hosts": own} if each.get("hosts") == ["*"] else each for each in document["spec"]["servers"]]
+        servers = [{**each, "hosts": hosts} if each.get("hosts") == ["*"] else each for each in document["spec"]["servers"]]
         return {**document, "spec": {**document["spec"], "servers": servers}}
     return document
+
+
+def own(document) -> bool:
+    """Whether an object belongs to a gateway of the learner's own: its label, or a selector in it, says ``istio: own-ingress``."""
+    if isinstance(document, dict):
+        return document.get("istio") == OWN or any(map(own, document.values()))
+    return isinstance(document, list) and any(map(own, document))
+
+
+def _labelled(document, value: str):
+    if isinstance(document, dict):
+        return {key: value if (key, each) == ("istio", OWN) else _labelled(each, value) for key, each in document.items()}
+    return [_labelled(each, value) for each in document] if isinstance(document, list) else document
 
 
 def url(lab) -> str:

@@ -14,10 +14,11 @@ from lab_helpers.core.errors import LabError
 from lab_helpers.istio import envoy, istiod, proxies
 from lab_helpers.kube import channels, pods
 from lab_helpers.kube.apply import Told
-from lab_helpers.kube.kinds import POD
+from lab_helpers.kube.kinds import POD, Kind
 
 KEPT = 8  # proxies whose configuration is remembered: pods come and go
 INGRESS = {"istio": "ingressgateway"}
+GATEWAY = Kind("networking.istio.io/v1", "Gateway")
 # xDS type → what istioctl proxy-config calls it, and where it stands in Envoy's dump.
 TYPES = {
     "Listener": ("listeners", "dynamic_listeners"),
@@ -93,13 +94,21 @@ def since(lab, watched: Watched | None) -> Told | None:
 
 def _concerned(lab, documents: list[dict]) -> dict | None:
     """Whose proxy is told: the gateway's for what names it, the called one's for what it decides, else the caller's."""
-    if any(each["kind"] == "Gateway" or set((each.get("spec") or {}).get("gateways") or ["mesh"]) - {"mesh"} for each in documents):
-        return next(iter(_ready(lab, "*", INGRESS)), None)
+    named = {name for each in documents for name in (each.get("spec") or {}).get("gateways") or []} - {"mesh"}
+    if named or any(each["kind"] == "Gateway" for each in documents):
+        return next(iter(_ready(lab, "*", _selector(lab, documents, named))), None)
     here = sorted(_ready(lab, lab.namespace, None), key=lambda pod: (_workload(pod)[:6] != "client", _workload(pod)))
     if policies := [each for each in documents if each["kind"] in OF_THE_SERVER]:
         selectors = [((each.get("spec") or {}).get("selector") or {}).get("matchLabels") or {} for each in policies]
         here = [pod for pod in here if any(selector.items() <= pods.labels(pod).items() for selector in selectors)]
     return next(iter(here), None)
+
+
+def _selector(lab, documents: list[dict], named: set[str]) -> dict:
+    """The labels of the gateway's pods: by a Gateway among the objects, or one here that they name; without any, the shared one's."""
+    found = [each for each in documents if each["kind"] == "Gateway"]
+    found += [each for each in lab.client.list(GATEWAY) if each["metadata"]["name"] in named] if named and not found else []
+    return next((each["spec"]["selector"] for each in found if (each.get("spec") or {}).get("selector")), INGRESS)
 
 
 def _ready(lab, namespace: str, labels: dict | None) -> list[dict]:

@@ -16,7 +16,19 @@ from lab_helpers.istio import apply, configuration, converge, installation, isti
 from lab_helpers.kube import objects, pods, rollout
 from lab_helpers.kube.apply import Change
 from lab_helpers.kube.client import FIELD_MANAGER
-from lab_helpers.kube.kinds import AUTOSCALER, DEPLOYMENT, NAMESPACE, NETWORK_POLICY, POD, REPLICA_SET, SERVICE, SERVICE_ACCOUNT
+from lab_helpers.kube.kinds import (
+    AUTOSCALER,
+    DEPLOYMENT,
+    NAMESPACE,
+    NETWORK_POLICY,
+    POD,
+    REPLICA_SET,
+    ROLE,
+    ROLE_BINDING,
+    SECRET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+)
 from lab_helpers.lab import chapters, leftovers
 from lab_helpers.show.render import block
 
@@ -27,6 +39,7 @@ MESH_WIDE = ("PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication
 ENDED = 60.0  # seconds for a pod to end; the kubelet gives it 30
 APPS = ("productpage", "details", "reviews", "ratings")
 WORKLOADS = (DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, AUTOSCALER, NETWORK_POLICY, REPLICA_SET, POD)
+BESIDE = (SECRET, ROLE, ROLE_BINDING)  # what a gateway of a chapter's own needs, if it was the course that applied it
 
 
 @dataclass(frozen=True)
@@ -141,6 +154,7 @@ def _foreign(lab, wanted: list[dict]) -> list[dict]:
     found = [each for kind in configuration.kinds(lab) for each in lab.client.list(kind)]
     for kind in WORKLOADS:
         found += [each for each in lab.client.list(kind) if (_ours(each) or _on_ours(each)) and not _owned(each)]
+    found += [each for kind in BESIDE for each in lab.client.list(kind) if _applied(each) and not _owned(each)]
     alien = [each for each in found if (each["kind"], each["metadata"]["name"]) not in kept]
     return alien + _made_for_the_mesh(lab)
 
@@ -151,9 +165,12 @@ def _made_for_the_mesh(lab) -> list[dict]:
     return [each for each in found if apply.made_here(each) and not _owned(each)]
 
 
+def _applied(document: dict) -> bool:
+    return any(entry.get("manager") == FIELD_MANAGER for entry in document["metadata"].get("managedFields") or [])
+
+
 def _ours(document: dict) -> bool:
-    applied = any(entry.get("manager") == FIELD_MANAGER for entry in document["metadata"].get("managedFields") or [])
-    return applied or bool({pods.labels(document).get(key) for key in ("app", "account")} & set(APPS))
+    return _applied(document) or bool({pods.labels(document).get(key) for key in ("app", "account")} & set(APPS))
 
 
 def _on_ours(document: dict) -> bool:
