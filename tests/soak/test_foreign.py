@@ -1,8 +1,8 @@
 """The course on a cluster that is not the embedded lab: `meshlab up --context` and every chapter, on the bare embedded Kubernetes.
 
-Its kubeconfig is put away and is somebody's, under another name: to the course it is then a cluster like any other, without Istio and without
-the mark. What it is not: it has one node, and images that drive a stock Envoy. For these its owner lays what such a platform asks for,
-an overlay and the filters that the embedded lab has as well.
+Its kubeconfig is put away and is somebody's, under another name: to the course it is then a cluster like any other, without Istio and
+without the mark. What it is not: it has one node, and images that drive a stock Envoy. For these its owner lays what such a
+platform asks for, an overlay and the filters that the embedded lab has as well.
 """
 
 from __future__ import annotations
