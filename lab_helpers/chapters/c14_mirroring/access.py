@@ -1,0 +1,58 @@
+"""What the proxies in front of two versions have logged of one request: the request, and its copy."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from lab_helpers.core.wait import wait_until
+from lab_helpers.kube import pods
+from lab_helpers.kube.kinds import POD
+
+# Istio's default format: after the time that the service took, these five in quotes.
+LINE = re.compile(
+    r'\] "(?P<request>[^"]*)" (?P<status>\d+) .* "(?P<forwarded>[^"]*)" "(?P<agent>[^"]*)" "(?P<id>[^"]*)" "(?P<host>[^"]*)" "[^"]*"'
+)
+COLUMNS = ["version", "request", "host", "request id", "forwarded for", "status"]
+WRITTEN = 30.0  # seconds: Envoy writes its log once in a second or in ten
+
+
+def heard(lab, agent: str, versions: tuple[str, ...] = ("v2", "v3"), service: str = "reviews") -> pd.DataFrame:
+    """Look in the access logs of a service's proxies for the requests of a ``user-agent``.
+
+    Parameters
+    ----------
+    agent : str
+        As the request gave it; one that nobody else uses.
+    versions : tuple of str
+        Of the pods in whose logs it has to be.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a request: ``version`` of the pod, ``request``, ``host``, ``request id``, ``forwarded for``, ``status``.
+
+    Raises
+    ------
+    MeshError
+        It was not logged in time.
+    """
+    there = {pods.labels(pod).get("version", ""): pod["metadata"]["name"] for pod in lab.client.list(POD, labels={"app": service})}
+    rows: list[tuple] = []
+
+    def found() -> bool:
+        rows[:] = [row for version in versions for row in _lines(lab, there.get(version, ""), version, agent)]
+        return {row[0] for row in rows} >= set(versions)
+
+    do = "Do the proxies write an access log? Istio's demo profile has them do so; else see meshConfig.accessLogFile."
+    late = lambda: f"It is in that of {', '.join(sorted({row[0] for row in rows})) or 'none'}."  # noqa: E731
+    wait_until(found, f"{agent!r} to be in the access logs of {' and '.join(versions)}", WRITTEN, every=0.2, late=late, do=do)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _lines(lab, pod: str, version: str, agent: str) -> list[tuple]:
+    path = f"/api/v1/namespaces/{lab.namespace}/pods/{pod}/log"
+    answer = lab.client.raw(path, {"container": "istio-proxy", "tailLines": "500"})
+    found = [read for line in answer.text.splitlines() if (read := LINE.search(line)) and read["agent"] == agent]
+    return [(version, each["request"], each["host"], each["id"], each["forwarded"], int(each["status"])) for each in found]
