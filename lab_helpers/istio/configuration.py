@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import json
 
+from lab_helpers.core.errors import MeshError
 from lab_helpers.core.manifests import title
 from lab_helpers.istio import apply
 from lab_helpers.kube import objects
 from lab_helpers.kube.apply import Change, Outcome
 from lab_helpers.kube.kinds import CONFIG_MAP, NAMESPACE, Kind
 
+VIRTUAL_SERVICE = Kind("networking.istio.io/v1", "VirtualService")
 KEPT, WHERE = "meshlab-kept", "istio-system"
 
 
 def kinds(lab) -> list[Kind]:
     """The kinds of namespaced mesh configuration that the cluster knows: Istio's own and the Gateway API's."""
     return lab.client.kinds(lambda group: group.endswith("istio.io") or group == "gateway.networking.k8s.io")
+
+
+def require_sole(lab, service: str, name: str) -> None:
+    """See to it that no VirtualService but `name` speaks for a Service of the lab's namespace: of two, proxies follow one.
+
+    Raises
+    ------
+    MeshError
+        Another one does.
+    """
+    hosts = {service, f"{service}.{lab.namespace}", f"{service}.{lab.namespace}.svc.cluster.local"}
+    found = [each for each in lab.client.list(VIRTUAL_SERVICE) if hosts & set(each["spec"].get("hosts", []))]
+    for other in sorted({each["metadata"]["name"] for each in found} - {name}):
+        raise MeshError(
+            f"VirtualService {other} speaks for {service}, too, and proxies follow one of two only.",
+            f"Delete it: kubectl delete virtualservice {other}.",
+        )
 
 
 def keep(lab) -> Outcome:

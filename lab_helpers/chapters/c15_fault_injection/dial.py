@@ -6,11 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 
 from lab_helpers.chapters.c15_fault_injection.readers import outcomes
-from lab_helpers.core.errors import MeshError
 from lab_helpers.core.manifests import FOLDER, load
 from lab_helpers.core.statistics import rate_interval
-from lab_helpers.istio import apply
-from lab_helpers.kube.kinds import Kind
+from lab_helpers.istio import apply, configuration
 from lab_helpers.show.living.knob import Step
 from lab_helpers.show.plots import SEEN, WANTED
 from lab_helpers.show.svg import Drawing, text
@@ -39,7 +37,7 @@ def follow(lab, value: float, stopped: Callable[[], bool] = lambda: False) -> It
     ManifestError
         What Istio's validation says to the value.
     """
-    _alone(lab)
+    configuration.require_sole(lab, "ratings", "ratings")
     effect = apply.write(lab, [rule(value)], f"kubectl apply --server-side -f - <<< '{json.dumps(rule(value))}'")
     where = f"in effect on all {effect.proxies} proxies" if effect.proxies else "in effect already"
     aborted = sent = 0
@@ -82,17 +80,3 @@ def picture(value: float, aborted: int, sent: int) -> Drawing:
     parts += [f'<path d="M{at(value):.1f},26 V64" stroke="{WANTED}" stroke-width="3"/>']
     parts += [text(LEFT, 12, f"403: {aborted} of {sent} requests (blue), asked for {value:g} % (orange)", "start")]
     return Drawing(LEFT + WIDE + 50, HIGH, parts, told(value, aborted, sent) if sent else f"Nothing sent yet; asked for {value:g} %.")
-
-
-def _alone(lab) -> None:
-    """Raise if somebody else's VirtualService speaks for ratings: Istio follows one of two only."""
-    names = {"ratings", f"ratings.{lab.namespace}", f"ratings.{lab.namespace}.svc.cluster.local"}
-    found = lab.client.list(Kind("networking.istio.io/v1", "VirtualService"))
-    others = [
-        each["metadata"]["name"] for each in found if names & set(each["spec"].get("hosts", [])) and each["metadata"]["name"] != "ratings"
-    ]
-    if others:
-        raise MeshError(
-            f"VirtualService {others[0]} speaks for ratings, too, and Istio follows one of two only.",
-            f"Delete it: kubectl delete virtualservice {others[0]}.",
-        )
