@@ -2,7 +2,7 @@
 
 Its kubeconfig is put away and is somebody's, under another name: to the course it is then a cluster like any other, without Istio and
 without the mark. What it is not: it has one node, and images that drive a stock Envoy. For these its owner lays what such a
-platform asks for, an overlay and the filters that the embedded lab has as well.
+platform asks for, as the embedded lab has it: an overlay, the filters, and a Prometheus that knows what a stock Envoy calls its counters.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def _prepare(client: Client, environment: dict) -> None:
     sh(paths.BIN / "kubectl", "wait", "--for=condition=established", "crd", "--all", "--timeout=60s", env=environment)
     with client.permitted():
         addon_manifests.configure(client)
+        addon_manifests.install(client, "prometheus", adapted=addon_manifests.for_the_lab)
 
 
 def test_nothing_is_changed_without_a_yes(environment):

@@ -52,7 +52,7 @@ def observe(client: Client) -> None:
 
 def start(client: Client) -> None:
     """Create or update the embedded lab's add-ons; `wait` waits for them."""
-    documents = [*(_adapted(each) for name in OURS for each in manifest(name)), *_dashboards(), *_read(OVERLAY / "addons.yaml")]
+    documents = [*(for_the_lab(each) for name in OURS for each in manifest(name)), *_dashboards(), *_read(OVERLAY / "addons.yaml")]
     put(client, list({(each["kind"], each["metadata"]["name"]): each for each in documents}.values()))
 
 
@@ -122,7 +122,7 @@ def _read(file: Path) -> list[dict]:
     return [document for document in yaml.safe_load_all(file.read_text(encoding="utf-8")) if document]
 
 
-def _adapted(document: dict) -> dict:
+def for_the_lab(document: dict) -> dict:
     """An object of Istio's manifests with what the embedded lab needs differently."""
     change = CHANGES.get((document["kind"], document["metadata"]["name"]))
     if change:
