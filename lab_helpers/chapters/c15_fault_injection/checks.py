@@ -48,7 +48,7 @@ def readers_go_without_stars(seen: Pages) -> tuple[str, str]:
     counts = {"answered": int((asking["ratings"] == "stars").sum()), "aborted": int((asking["ratings"] == "unavailable").sum())}
     if sum(counts.values()) != len(asking):
         raise wrong(f"a page with reviews by {asking['version'].iloc[0]} shows neither stars nor an excuse", "Look at it: lab.page().")
-    sentence, more = _share("15.2", counts, ASKED, "pages with reviews by v2 or v3")
+    sentence, more = _share("15.2", counts, ASKED, "pages with reviews by v2 or v3", "go without")
     return f"{len(seen)} pages, all 200; {sentence[0].lower()}{sentence[1:]}", more
 
 
@@ -150,7 +150,9 @@ def _of(counted: pd.DataFrame, service: str, code: str) -> pd.DataFrame:
     return counted[own & (counted["response_code"] == code) & (counted["requests"] > 0)]
 
 
-def _share(number: str, counts: dict[str, int], wanted: dict[str, float], what: str = "requests") -> tuple[str, str]:
+def _share(
+    number: str, counts: dict[str, int], wanted: dict[str, float], what: str = "requests", were: str = "were aborted"
+) -> tuple[str, str]:
     strangers = sorted(name for name, count in counts.items() if count and name not in wanted)
     if strangers:
         raise wrong(f"{counts[strangers[0]]} {what} got {strangers[0]}, which nobody asked for", "See kubectl get virtualservice -o yaml.")
@@ -160,7 +162,7 @@ def _share(number: str, counts: dict[str, int], wanted: dict[str, float], what: 
     fit, share = goodness_of_fit(counts, wanted), 100 * counts["aborted"] / n
     if not fit.passed:
         hint = "Look at the percentage, and at who else has a rule for this host."
-        raise wrong(f"of {n:,} {what}, {share:.1f} % were aborted, not {wanted['aborted']:g} % ({fit})", hint)
+        raise wrong(f"of {n:,} {what}, {share:.1f} % {were}, not {wanted['aborted']:g} % ({fit})", hint)
     found = power(n, wanted, FAULTS[number])
     more = f"{fit}. A mesh that aborts {FAULTS[number]['aborted']} % is found by so many in {100 * found:.1f} % of all runs."
-    return f"Of {n:,} {what}, {share:.1f} % were aborted; {wanted['aborted']:g} % was asked for.", more
+    return f"Of {n:,} {what}, {share:.1f} % {were}; {wanted['aborted']:g} % was asked for.", more
