@@ -79,9 +79,25 @@ SEEN = {
     "12.g": "v1 gets a quarter, v3 three quarters",
     "12.h": "it fails",
     "12.j": "more than five times as many",
+    "15.b": "200: the page is there",
+    "15.c": "to ratings, the Service",
+    "15.d": "no: a 403 is no failure to a proxy",
+    "15.e": "of the policy only",
+    "15.f": "only who has logged in",
+    "15.g": "no request is aborted",
+    "15.i": "50: the retries change nothing",
+    "15.j": "12 or 13: all three tries have to fail",
+    "16.b": "everything but the details",
+    "16.c": "the program's: productpage hung up",
+    "16.d": "half of them take two seconds and have their details",
+    "16.f": "none",
+    "16.g": "six seconds, without reviews",
+    "16.h": "no: one of them has more patience",
+    "16.i": "200 after two seconds",
+    "16.j": "one second: productpage asks reviews twice",
 }
 # The text names no answer: it depends on the cluster, on the machine, or on chance.
-OPEN = {"01.b", "02.a", "02.d", "02.e", "05.d", "08.b", "12.i"}
+OPEN = {"01.b", "02.a", "02.d", "02.e", "05.d", "08.b", "12.i", "15.a", "15.h", "16.a", "16.e"}
 
 
 def recorded(cells) -> dict[str, str]:
