@@ -30,6 +30,22 @@ def no_gateway_yet(lab, tmp_path):
 
 
 @before('lab.apply("10_gateway/05-attached.yaml")')
+def what_is_taken_and_leads_nowhere_is_told(lab, tmp_path):
+    """A gateway that does not exist, and a host that the gateway does not have."""
+    rule = (
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: own-astray}}\nspec:\n  hosts: [{}]\n  gateways: [{}]\n"
+    )
+    file, route = tmp_path / "astray.yaml", "  http: [{route: [{destination: {host: productpage}}]}]\n"
+    file.write_text(rule.format("productpage", "nobodys-gateway") + route)
+    assert any("IST0101" in each for each in lab.apply(file).changes[0].warnings)
+    gateway(lab, tmp_path, '{port: {number: 80, name: http, protocol: HTTP}, hosts: ["own.example"]}')
+    file.write_text(rule.format("other.example", "own-gateway") + route)
+    assert any("IST0132" in each for each in lab.apply(file).changes[0].warnings)
+    lab.delete(file)
+    lab.apply(f"{STEM}/04-gateway.yaml")
+
+
+@before('lab.apply("10_gateway/05-attached.yaml")')
 def nothing_is_attached_yet(lab):
     fails("10.2", lab, "productpage", sentence="knows any host, or no route at all")
     fails("10.3", lab, sentence="through the gateway, /productpage is answered 404")

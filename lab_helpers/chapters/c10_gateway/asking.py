@@ -14,7 +14,7 @@ OUTSIDE, INSIDE = "plain-client", "client"
 PATIENCE = 10  # seconds that curl waits for an answer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Answer(Output):
     """What curl has printed, and what it means.
 
