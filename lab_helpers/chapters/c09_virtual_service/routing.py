@@ -9,6 +9,7 @@ import pandas as pd
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.istio import envoy
 from lab_helpers.kube import channels, pods
+from lab_helpers.traffic import observe
 
 COLUMNS = ["match", "then", "timeout", "retries", "retry on", "from"]
 CLIENT = "client"
@@ -41,7 +42,7 @@ def routes(lab, service: str) -> pd.DataFrame:
 
 def names(lab, service: str) -> list[str]:
     """The hosts for which these routes hold, as a request's ``Host`` may have them; without addresses and ports."""
-    return [each for each in _virtual_host(lab, service)["domains"] if re.fullmatch(r"[a-z0-9.-]*[a-z][a-z0-9.-]*", each)]
+    return [each for each in _virtual_host(lab, service)["domains"] if re.fullmatch(r"[a-z0-9.-]*[a-z][a-z0-9-]*", each)]
 
 
 def table(listed: list[dict]) -> pd.DataFrame:
@@ -56,12 +57,14 @@ def _virtual_host(lab, service: str) -> dict:
         raise TrafficError(f"There is no ready pod {CLIENT!r} in namespace {lab.namespace}.", 'lab.apply("shared/client.yaml")')
     path = "/config_dump?resource=dynamic_route_configs"
     dump = channels.get_json(lab.client, lab.namespace, pod["metadata"]["name"], envoy.ADMIN, path)
-    beginning = f"{service}.{lab.namespace}.svc."
-    for config in dump.get("configs") or []:
-        for host in (config.get("route_config") or {}).get("virtual_hosts") or []:
-            if any(domain.startswith(beginning) for domain in host["domains"]):
-                return host
-    raise TrafficError(f"The proxy of {CLIENT} has no route for {service!r}.", "kubectl get services lists what there is.")
+    # A host that a VirtualService names stands in the tables of other ports as well; there, nobody asks for it.
+    port = str(observe.find_service(lab, service)["spec"]["ports"][0]["port"])
+    tables = [each["route_config"] for each in dump.get("configs") or [] if each.get("route_config", {}).get("name") == port]
+    hosts = [host for each in tables for host in each.get("virtual_hosts") or []]
+    found = [host for host in hosts if any(domain.startswith(f"{service}.{lab.namespace}.svc.") for domain in host["domains"])]
+    if not found:
+        raise TrafficError(f"The proxy of {CLIENT} has no route for {service!r} at port {port}.", "Is the port's protocol HTTP?")
+    return found[0]
 
 
 def _row(route: dict) -> dict:
