@@ -8,6 +8,7 @@ from lab_helpers.chapters.c11_destination_rule.checks import HALVES, ONE_FAVOURE
 from lab_helpers.chapters.c11_destination_rule.modes import compared
 from lab_helpers.core.errors import LabError, TrafficError
 from lab_helpers.core.statistics import power, required_n
+from lab_helpers.kube.channels import Done
 from lab_helpers.kube.commands import Output
 from lab_helpers.kube.kinds import DEPLOYMENT, POD, SERVICE
 from tests.objects import Cluster, named, pod
@@ -89,17 +90,46 @@ def visits(versions):
     return pd.DataFrame(rows, columns=["reader", "version", "status", "latency_ms", "pod"])
 
 
-def test_each_reader_asks_by_what_he_is_known(monkeypatch):
+PRINTED = """{"filename_effective": "ann.1", "http_code": 200, "time_total": 0.009, "url": "http://reviews:9080/reviews/0#1"}
+{"filename_effective": "ann.2", "http_code": 200, "time_total": 0.008, "url": "http://reviews:9080/reviews/0#2"}
+{"filename_effective": "ben-1.1", "http_code": 503, "time_total": 0.001, "url": "http://reviews:9080/?b#1"}
+
+./ann.1:"podname": "reviews-v1-x"
+./ann.2:"podname":"reviews-v2-y"
+"""
+
+
+def test_each_reader_asks_by_what_he_is_known(lab, monkeypatch):
     asked = []
 
-    def observe(lab, service, n, **how):
-        asked.append((service, n, how))
-        return pd.DataFrame([("v1", 200, 9.0, "p")] * n, columns=readers.observe.COLUMNS)
+    def execute(client, pod, container, command, deadline):
+        asked.append(command[-1])
+        return Done(PRINTED, "", 0)
 
-    monkeypatch.setattr(readers.observe, "observe", observe)
-    table = readers.by_reader(None, {"ann": {"headers": {"end-user": "ann"}}, "ben": {"path": "/?b"}}, n=2)
-    assert list(table["reader"]) == ["ann", "ann", "ben", "ben"]
-    assert ("reviews", 2, {"path": "/?b"}) in asked and len(asked) == 2
+    monkeypatch.setattr(readers.channels, "execute", execute)
+    monkeypatch.setattr(readers.gateway, "versions", lambda lab: {"reviews-v1-x": "v1", "reviews-v2-y": "v2"})
+    lab.objects[SERVICE][0]["spec"] = {"ports": [{"port": 9080}]}
+    table = readers.by_reader(lab, {"ann": {"headers": {"end-user": "ann"}}, "ben-1": {"path": "/?b"}}, n=2)
+    first, second = asked[0].split("\nnext\n")
+    assert 'url = "http://reviews:9080/reviews/0#[1-2]"' in first and 'header = "end-user: ann"' in first
+    assert 'url = "http://reviews:9080/?b#[1-2]"' in second and "header" not in second
+    assert table.astype(object).where(table.notna(), None).values.tolist() == [
+        ["ann", "v1", 200, 9.0, "reviews-v1-x"],
+        ["ann", "v2", 200, 8.0, "reviews-v2-y"],
+        ["ben-1", None, 503, 1.0, None],
+    ]
+
+
+def test_readers_who_cannot_ask_are_told_so(lab):
+    for wrong, n, sentence in (({}, 4, "0 readers"), ({"a": {}}, 0, "1 readers with 0"), ({"a/b": {}}, 1, "cannot be called 'a/b'")):
+        with pytest.raises(TrafficError, match=sentence):
+            readers.by_reader(lab, wrong, n=n)
+    lab.objects[SERVICE][0]["spec"] = {"ports": [{"port": 9080}]}
+    with pytest.raises(TrafficError, match="cannot be the name of a header"):
+        readers.by_reader(lab, {"ann": {"headers": {"end user": "ann"}}})
+    lab.objects[POD] = []
+    with pytest.raises(TrafficError, match="no ready pod 'client'"):
+        readers.by_reader(lab, {"ann": {}})
 
 
 def test_readers_are_put_together_by_what_they_met():

@@ -199,7 +199,7 @@ def the_callers_rule(elsewhere: Known, here: Known, secured: Secured) -> str:
         raise wrong("no server proxy has counted a request", "Was anything sent to reviews within the window?")
     if policies != {"none"}:
         raise wrong("mutual TLS was still spoken", "Was 16-without-tls.yaml in effect before the window began?")
-    return "Without effect two namespaces away, in force beside the caller; and without TLS where the caller says so."
+    return "Without effect from a third namespace, in force beside the caller; and without TLS where the caller says so."
 
 
 @register("11.9", "By a name in the address")
