@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from lab_helpers.chapters.c14_mirroring import access, both_ends, check, checks, ends, heard, sent_by_client
+from lab_helpers.chapters.c14_mirroring import access, both_ends, check, checks, ends, given_up, heard, sent_by_client
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.statistics import power, required_n
 from lab_helpers.kube.client import Answer
@@ -52,9 +52,20 @@ def test_what_the_client_has_sent_is_summed_over_the_clusters_of_a_version(monke
         sent_by_client(Cluster({POD: there}))
 
 
+def test_what_was_given_up_is_waited_for(monkeypatch):
+    looks = iter([0, 12, 49, 50, 50])
+    monkeypatch.setattr(ends, "sent_by_client", lambda lab, service: sent(v5=(50, 0, next(looks))))
+    assert given_up(None, "v5", 50)["failed"]["v5"] == 50
+    monkeypatch.setattr(ends, "GIVEN_UP", 0.01)
+    monkeypatch.setattr(ends, "sent_by_client", lambda lab, service: sent(v4=(50, 0, 50)))
+    with pytest.raises(MeshError, match=r"50 failed requests to v5: there are 0\.(.|\n)*timeout"):
+        given_up(None, "v5", 50)
+
+
 LOG = """2026-11-27T12:00:00Z info Envoy proxy is ready
 [2026-11-27T12:00:01.000Z] "GET /reviews/0 HTTP/1.1" 200 - via_upstream - "-" 0 377 5 4 "10.0.0.7" "look" "8a-1" "reviews:9080" "10.0.0.9:9080" inbound|9080|| 127.0.0.6:1 10.0.0.9:9080 10.0.0.7:0 outbound_.9080_.v3_.reviews default
 [2026-11-27T12:00:02.000Z] "GET /reviews/0 HTTP/1.1" 200 - via_upstream - "-" 0 377 5 4 "-" "other" "8a-2" "reviews:9080" "10.0.0.9:9080" inbound|9080|| 127.0.0.6:1 10.0.0.9:9080 10.0.0.7:0 - default
+[2026-11-27T12:00:02.000Z] "GET /ratings/0 HTTP/1.1" 200 - via_upstream - "-" 0 48 5 4 "-" "look" "8a-1" "ratings:9080" "10.0.0.8:9080" outbound|9080||ratings.default.svc.cluster.local 10.0.0.9:1 10.0.0.3:9080 10.0.0.9:2 - default
 """  # noqa: E501
 
 

@@ -2,7 +2,7 @@
 
 from lab_helpers.chapters.c14_mirroring import checks  # noqa: F401 (they register themselves)
 from lab_helpers.chapters.c14_mirroring.access import heard
-from lab_helpers.chapters.c14_mirroring.ends import both_ends, sent_by_client
+from lab_helpers.chapters.c14_mirroring.ends import both_ends, given_up, sent_by_client
 from lab_helpers.core.statistics import required_n
 from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.show.checks import check
@@ -16,5 +16,6 @@ CHAPTER = Chapter(
 )
 
 __all__ = [
-    "both_ends", "check", "connect", "heard", "plot_graph", "predict", "progress", "required_n", "resolve", "sent_by_client", "solution",
+    "both_ends", "check", "connect", "given_up", "heard", "plot_graph", "predict", "progress", "required_n", "resolve",
+    "sent_by_client", "solution",
 ]  # fmt: skip

@@ -10,16 +10,17 @@ from lab_helpers.core.wait import wait_until
 from lab_helpers.kube import pods
 from lab_helpers.kube.kinds import POD
 
-# Istio's default format: after the time that the service took, these five in quotes.
+# Istio's default format: after the time that the service took, five in quotes; then the cluster, which for what came in is inbound|….
 LINE = re.compile(
-    r'\] "(?P<request>[^"]*)" (?P<status>\d+) .* "(?P<forwarded>[^"]*)" "(?P<agent>[^"]*)" "(?P<id>[^"]*)" "(?P<host>[^"]*)" "[^"]*"'
+    r'\] "(?P<request>[^"]*)" (?P<status>\d+) .* "(?P<forwarded>[^"]*)" "(?P<agent>[^"]*)" "(?P<id>[^"]*)" "(?P<host>[^"]*)"'
+    r' "[^"]*" inbound\|'
 )
 COLUMNS = ["version", "request", "host", "request id", "forwarded for", "status"]
 WRITTEN = 30.0  # seconds: Envoy writes its log once in a second or in ten
 
 
 def heard(lab, agent: str, versions: tuple[str, ...] = ("v2", "v3"), service: str = "reviews") -> pd.DataFrame:
-    """Look in the access logs of a service's proxies for the requests of a ``user-agent``.
+    """Look in the access logs of a service's proxies for the requests of a ``user-agent`` that came in.
 
     Parameters
     ----------

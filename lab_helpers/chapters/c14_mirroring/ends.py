@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from lab_helpers.core.errors import MeshError
+from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import envoy
 from lab_helpers.kube import pods
 from lab_helpers.kube.kinds import POD
@@ -13,6 +14,7 @@ from lab_helpers.traffic.prometheus import Window
 
 ENDS = {"source": "counted by callers", "destination": "counted on arrival"}
 SERVICES = ("reviews", "ratings")
+GIVEN_UP = 30.0  # seconds in which a timeout of a few has to have shown
 
 
 def both_ends(lab, window: Window) -> pd.DataFrame:
@@ -65,3 +67,24 @@ def sent_by_client(lab, service: str = "reviews") -> pd.DataFrame:
                 rows[version] = [one + other for one, other in zip(rows.get(version, [0, 0, 0]), counted, strict=True)]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["requests", "open", "failed"])
     return table.sort_index().rename_axis("version")
+
+
+def given_up(lab, version: str, number: int, service: str = "reviews") -> pd.DataFrame:
+    """What ``client``'s Envoy has sent, once so many requests to a version have failed or were cut off; see `sent_by_client`.
+
+    Raises
+    ------
+    MeshError
+        There is no ready pod ``client``, or they were not so many in time.
+    """
+    table = sent_by_client(lab, service)
+
+    def enough() -> bool:
+        nonlocal table
+        table = sent_by_client(lab, service)
+        return table["failed"].get(version, 0) >= number
+
+    so_far = lambda: f"there are {table['failed'].get(version, 0)}."  # noqa: E731
+    do = "Does the route of that mirror have a timeout? Without one they are waited for."
+    wait_until(enough, f"{number} failed requests to {version}", GIVEN_UP, every=0.2, late=so_far, do=do)
+    return table
