@@ -51,10 +51,10 @@ def other_clocks(direct, read):
 
 
 @before('check("16.5"')
-def timeouts_elsewhere(beside, above, read):
-    fails("16.5", above, above, read, sentence="beside the delay, not every call was answered 200")
-    fails("16.5", beside, beside.assign(version="v2"), read, sentence="no call was cut short")
-    fails("16.5", beside, above, read[read.version.notna()], sentence="did not take two timeouts")
+def timeouts_elsewhere(beside, above, page):
+    fails("16.5", above, above, page, sentence="beside the delay, not every call was answered 200")
+    fails("16.5", beside, beside.assign(version="v2"), page, sentence="no call was cut short")
+    fails("16.5", beside, above, page[page.version.notna()], sentence="did not take two timeouts")
 
 
 @before('lab.apply("my/one-of-two.yaml")')

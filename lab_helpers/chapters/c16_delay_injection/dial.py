@@ -16,12 +16,12 @@ from lab_helpers.traffic import observe
 
 MANIFEST = "16_delay_injection/05-slow-services.yaml"
 PATH = "/api/v1/products/0/reviews"  # of productpage: the reviews and nothing else, asked for as the page asks for them
-N = 24
+N = 12
 ROWS = {"reviews by v1": "v1", "reviews by v2": "v2", "reviews by v3": "v3", "no reviews": None}
 
 
 def follow(lab, value: float, stopped: Callable[[], bool] = lambda: False) -> Iterator[Step]:
-    """Hold every call to ratings back for `value` seconds, then ask productpage for the reviews, 24 times at once.
+    """Hold every call to ratings back for `value` seconds, then ask productpage for the reviews, 12 times at once.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from lab_helpers.core.errors import LabError
 from lab_helpers.show.svg import HUES, Drawing, group, text
 
-GAP = 0.3  # seconds without an answer between two heaps
+GAP = 0.2  # seconds without an answer between two heaps
 NAMES, WIDE, END, ROW, TOP = 132, 440, 28, 58, 8  # pixels: the column of names, the scale, the space behind; a row, the space above
 BAR, FULL = 5, 40  # pixels: a bin, and the highest bar
 
