@@ -132,7 +132,7 @@ def test_all_three_versions_show_themselves():
 
 def test_answers_heap_up_where_nothing_lies_between_them():
     assert clusters([]) == []
-    assert clusters([10, 250, 500, 3000]) == [(3, 0.25), (1, 3.0)]
+    assert clusters([10, 150, 300, 3000]) == [(3, 0.15), (1, 3.0)]
     assert clusters([3000, 10]) == [(1, 0.01), (1, 3.0)]
 
 
