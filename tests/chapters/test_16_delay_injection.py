@@ -30,6 +30,15 @@ def delays_that_cannot_be_are_refused(lab, tmp_path):
 
 
 @before('lab.apply("16_delay_injection/01-seven-seconds.yaml")')
+def nobody_checks_the_old_field(lab, tmp_path):
+    for percent in (150, -5):
+        told = lab.apply(rule(tmp_path, "details", f"percent: {percent}, fixedDelay: 1s"))
+        assert ("IST0002" in str(told)) is (percent > 0)
+        assert (lab.observe("details", n=20, parallel=20)["latency_ms"] >= 1000).all()
+    lab.delete(rule(tmp_path, "details", "percent: -5, fixedDelay: 1s"))
+
+
+@before('lab.apply("16_delay_injection/01-seven-seconds.yaml")')
 def nobody_is_slow_yet(lab):
     read = pages(lab, n=40, parallel=10)
     fails("16.1", read, sentence="0 of 40 pages were late, and 50 % should be")
