@@ -7,17 +7,20 @@ import json
 from collections.abc import Callable, Iterator
 
 from lab_helpers.chapters.c17_circuit_breaker.fortio import Load, load
-from lab_helpers.core.errors import LabError
+from lab_helpers.core.errors import LabError, MeshError
+from lab_helpers.core.manifests import FOLDER
 from lab_helpers.core.manifests import load as manifest
 from lab_helpers.core.statistics import rate_interval
 from lab_helpers.istio import apply
 from lab_helpers.kube import objects
 from lab_helpers.kube.apply import Outcome
-from lab_helpers.show.knob import Step
+from lab_helpers.kube.kinds import Kind
+from lab_helpers.show.living.knob import Step
 from lab_helpers.show.svg import BAD, GOOD, Drawing, text
 
 RULE = "17_circuit_breaker/05-kept-open.yaml"
-CALLERS, BATCH, BATCHES = 8, 80, 5
+CALLERS, EVERY, TIMES, BATCHES = 8, 0.08, 8, 3  # eight callers ask at the same moment, eight times for each picture
+BATCH = CALLERS * TIMES
 LEFT, WIDE = 90, 420  # pixels: where the bars begin, and how long 100 % are
 
 
@@ -28,17 +31,29 @@ def limit(lab, connections: int) -> Outcome:
     ------
     LabError
         No whole number from 1 on. (0 means to Istio: no limit.)
+    MeshError
+        Another DestinationRule speaks for productpage.
     """
     if isinstance(connections, bool) or not isinstance(connections, int) or connections < 1:
         raise LabError(f"{connections!r} connections are no limit.", "Take a whole number from 1 on; to Istio, 0 is the same as not set.")
-    document = copy.deepcopy(manifest(RULE)[0])
+    document = copy.deepcopy(manifest(RULE, FOLDER)[0])
+    name, host = document["metadata"]["name"], document["spec"]["host"]
+    hosts = {host, f"{host}.{lab.namespace}", f"{host}.{lab.namespace}.svc.cluster.local"}
+    for other in lab.client.list(Kind.of(document)):
+        if other["spec"].get("host") in hosts and other["metadata"]["name"] != name:
+            raise MeshError(
+                f"DestinationRule {other['metadata']['name']} speaks for {host}, too, and a proxy takes the limits of one.",
+                f"Delete it: kubectl delete destinationrule {other['metadata']['name']}.",
+            )
     document["spec"]["trafficPolicy"]["connectionPool"]["tcp"]["maxConnections"] = connections
     return apply.write(lab, [document], f"kubectl apply --server-side -f - <<< '{json.dumps(document)}'")
 
 
 @objects.sentences("Limiting connections")
 def follow(lab, value: int, stopped: Callable[[], bool] = lambda: False) -> Iterator[Step]:
-    """Allow `value` connections, have eight callers ask as fast as they are answered, and tell after each batch what came of it.
+    """Allow `value` connections, have eight callers ask at the same moments, and tell after each batch what came of it.
+
+    Before anything is counted, some requests open the connections: each burst opens one more.
 
     Yields
     ------
@@ -46,11 +61,12 @@ def follow(lab, value: int, stopped: Callable[[], bool] = lambda: False) -> Iter
         The shares that were answered and refused, with a 99 % interval, and how long an answer took.
     """
     limit(lab, value)
+    load(lab, CALLERS, CALLERS * min(value + 1, CALLERS), every=EVERY)
     runs: list[Load] = []
     for _ in range(BATCHES):
         if stopped():
             return
-        runs.append(load(lab, CALLERS, BATCH))
+        runs.append(load(lab, CALLERS, BATCH, every=EVERY))
         yield Step(picture(runs), sentence(runs, value), done=sum(run.requests for run in runs), of=BATCH * BATCHES)
 
 
