@@ -33,7 +33,7 @@ def quentin_has_not_logged_in(lab, nobody, alice):
     fails("13.1", who_got_what({"nobody": nobody, "alice": alice}), sentence="nobody is logged in as quentin")
 
 
-@before('predict("13.b"')
+@before('"13.b"')
 def the_name_is_taken_as_it_is_written(lab, tmp_path, nobody, alice):
     """The value of a header is told apart by case; the name of one is not."""
     lab.apply(rule(tmp_path, "{headers: {end-user: {exact: Quentin}}}"))

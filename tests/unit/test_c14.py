@@ -81,6 +81,15 @@ def test_a_request_is_found_in_the_logs_by_its_agent(monkeypatch):
         heard(lab, "look")
 
 
+def test_what_was_written_is_counted_once_copies_are_done(monkeypatch):
+    looks = iter([1, 0])
+    monkeypatch.setattr(access, "sent_by_client", lambda lab, service: sent(v1=(2, next(looks), 0)))
+    log = b"GET /ratings/14\nPOST /ratings/14\nPOST /ratings/140\nPOST /ratings/14\n"
+    lab = Cluster({POD: [pod("ratings-1", app="ratings"), pod("other", app="other")]}, raw=lambda path, params: Answer(200, {}, log))
+    assert access.written(lab, "/ratings/14") == 2
+    assert access.unused("look") != access.unused("look")
+
+
 # Judged.
 
 

@@ -1,7 +1,7 @@
 """Chapter 14, mirroring: a new version gets a copy of the traffic and answers nobody; what that shows, what it costs, whom it harms."""
 
 from lab_helpers.chapters.c14_mirroring import checks  # noqa: F401 (they register themselves)
-from lab_helpers.chapters.c14_mirroring.access import heard
+from lab_helpers.chapters.c14_mirroring.access import heard, unused, written
 from lab_helpers.chapters.c14_mirroring.ends import both_ends, given_up, sent_by_client
 from lab_helpers.core.statistics import required_n
 from lab_helpers.lab import Chapter, connect, progress, solution
@@ -17,5 +17,5 @@ CHAPTER = Chapter(
 
 __all__ = [
     "both_ends", "check", "connect", "given_up", "heard", "plot_graph", "predict", "progress", "required_n", "resolve",
-    "sent_by_client", "solution",
+    "sent_by_client", "solution", "unused", "written",
 ]  # fmt: skip

@@ -1,11 +1,13 @@
-"""What the proxies in front of two versions have logged of one request: the request, and its copy."""
+"""What was logged of a request and of its copy: by the proxies in front of two versions, and by a program that writes."""
 
 from __future__ import annotations
 
 import re
+import secrets
 
 import pandas as pd
 
+from lab_helpers.chapters.c14_mirroring.ends import sent_by_client
 from lab_helpers.core.wait import wait_until
 from lab_helpers.kube import pods
 from lab_helpers.kube.kinds import POD
@@ -17,6 +19,11 @@ LINE = re.compile(
 )
 COLUMNS = ["version", "request", "host", "request id", "forwarded for", "status"]
 WRITTEN = 30.0  # seconds: Envoy writes its log once in a second or in ten
+
+
+def unused(name: str) -> str:
+    """A name that nobody has used before, by which a request is found again."""
+    return f"{name}-{secrets.token_hex(3)}"
 
 
 def heard(lab, agent: str, versions: tuple[str, ...] = ("v2", "v3"), service: str = "reviews") -> pd.DataFrame:
@@ -50,6 +57,22 @@ def heard(lab, agent: str, versions: tuple[str, ...] = ("v2", "v3"), service: st
     late = lambda: f"It is in that of {', '.join(sorted({row[0] for row in rows})) or 'none'}."  # noqa: E731
     wait_until(found, f"{agent!r} to be in the access logs of {' and '.join(versions)}", WRITTEN, every=0.2, late=late, do=do)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def written(lab, path: str, service: str = "ratings") -> int:
+    """How often the program of a service has logged a POST of `path`, once ``client``'s Envoy has nothing open there: copies are done, too.
+
+    Raises
+    ------
+    MeshError
+        There is no ready pod ``client``, or something stays open.
+    """
+    wait_until(lambda: not sent_by_client(lab, service)["open"].sum(), f"requests to {service} to be done", WRITTEN, every=0.1)
+    logs = [
+        lab.client.raw(f"/api/v1/namespaces/{lab.namespace}/pods/{each['metadata']['name']}/log", {"container": service}).text
+        for each in lab.client.list(POD, labels={"app": service})
+    ]
+    return sum(line.strip() == f"POST {path}" for log in logs for line in log.splitlines())
 
 
 def _lines(lab, pod: str, version: str, agent: str) -> list[tuple]:
