@@ -140,6 +140,10 @@ def shops_with_something_missing(lab, tmp_path):
     gateway(lab, tmp_path, f'{{{https}, hosts: ["./shop.example"], {simple}}}', name="own-shop")
     fails("10.9", lab, sentence="HTTP is answered 404, not 301")
     gateway(lab, tmp_path, f'{{{http}, hosts: ["./shop.example"], tls: {{httpsRedirect: true}}}}', name="own-shop")
+    rule = tmp_path / "rule.yaml"  # without routes for the host there is nothing to redirect
+    spec = "{hosts: [shop.example], gateways: [own-shop], http: [{route: [{destination: {host: details}}]}]}"
+    rule.write_text(f"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: own-shop}}\nspec: {spec}\n")
+    lab.apply(rule)
     fails("10.9", lab, sentence="https://shop.example/details/0 fails: curl")
 
 

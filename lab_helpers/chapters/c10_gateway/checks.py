@@ -115,7 +115,7 @@ def mutual(lab) -> str:
         raise wrong(f"a client without a certificate was answered {bare.status}", f"Is the mode of {PARTNERS} MUTUAL?")
     with_one = curl(lab, f"-I {TO} {TRUST} {CERTIFICATE} {path}")
     if with_one.status != 200:
-        why = with_one.status or with_one.stderr.strip() or "not at all"
+        why = with_one.status or _first(with_one.stderr) or "not at all"
         raise wrong(f"a client with a certificate was answered {why}", "Who signed the client's certificate, and what is in ca.crt?")
     return f"{PARTNERS}: 200 with a certificate, no connection without. {_verified(lab, SITE, '/productpage')}"
 
@@ -152,9 +152,13 @@ def shop(lab) -> str:
 def _verified(lab, name: str, path: str) -> str:
     answer = curl(lab, f"-I {TO} {TRUST} https://{name}{path}")
     if answer.status != 200:
-        why = f"is answered {answer.status}" if answer.status else f"fails: {answer.stderr.strip()}"
+        why = f"is answered {answer.status}" if answer.status else f"fails: {_first(answer.stderr)}"
         raise wrong(f"https://{name}{path} {why}", "Is the Secret of credentialName there, and signed for that name?")
     return f"https://{name}{path} is answered 200, with a certificate that the client trusts."
+
+
+def _first(text: str) -> str:
+    return text.strip().partition("\n")[0]
 
 
 def _selector(document: dict) -> str:
