@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lab_helpers.chapters.c16_delay_injection import checks, clusters, dial, plot_latency, slow
-from lab_helpers.chapters.c16_delay_injection.checks import FAULTS, HALF, POWER, TENTH
+from lab_helpers.chapters.c16_delay_injection.checks import FAULTS, HALF, POWER, FIFTH
 from lab_helpers.core.errors import LabError, MeshError
 from lab_helpers.core.statistics import power, required_n
 from lab_helpers.kube.apply import Outcome
@@ -33,7 +33,7 @@ def seen(*rows):
 
 SEVEN = read((21, 0.03, "v1", "none", True, 200), (19, 3.03, "v2", "stars", False, 200))
 TWO = read((18, 0.03, "v1", "none", True, 200), (22, 2.03, "v2", "stars", True, 200))
-MIXED = seen((134, 0.01, "v1", 200), (16, 1.01, "v1", 200))
+MIXED = seen((78, 0.01, "v1", 200), (22, 1.01, "v1", 200))
 DIRECT = seen((16, 0.02, "v1", 200), (12, 10.02, "v2", 200), (12, 2.52, "v3", 200))
 SIX = read((10, 6.05, None, "none", True, 200))
 CLOCKS = {"v2": 10, "v3": 2.5, "productpage": 3}
@@ -47,7 +47,7 @@ ONE = seen((30, 0.55, "v1", 200), (10, 1.06, None, 504))
     [
         ("16.1", [SEVEN], {}),
         ("16.2", [TWO], {}),
-        ("16.3", [MIXED], {"answer": 10}),
+        ("16.3", [MIXED], {"answer": 20}),
         ("16.4", [DIRECT, SIX], {"answer": CLOCKS}),
         ("16.4", [DIRECT, SIX], {"answer": {"v2": 10.1, "v3": 2.6, "productpage": 3.1}}),
         ("16.5", [BESIDE, ABOVE, ONE], {}),
@@ -71,9 +71,9 @@ def test_a_check_passes_on_the_right_answer(number, state, answers, capsys):
         ("16.2", [TWO.head(18)], {}, "0 of 18 pages were late"),
         ("16.2", [TWO.assign(latency_ms=TWO.latency_ms * 2)], {}, r"a page took 4\.1 s"),
         ("16.3", [MIXED], {"answer": 100}, "100 % is not what happened"),
-        ("16.3", [seen((150, 1.01, "v1", 200))], {"answer": 100}, "150 of 150 requests were late"),
-        ("16.3", [seen((150, 0.01, "v1", 200))], {"answer": 10}, "0 of 150 requests were late"),
-        ("16.3", [MIXED.tail(20)], {"answer": 10}, "20 requests are too few"),
+        ("16.3", [seen((100, 1.01, "v1", 200))], {"answer": 100}, "100 of 100 requests were late"),
+        ("16.3", [seen((100, 0.01, "v1", 200))], {"answer": 20}, "0 of 100 requests were late"),
+        ("16.3", [MIXED.tail(20)], {"answer": 20}, "20 requests are too few"),
         ("16.4", [DIRECT, SIX], {"answer": {**CLOCKS, "v2": 2.5}}, "v2 does not give up after 2.5 s"),
         ("16.4", [DIRECT, SIX], {"answer": {**CLOCKS, "productpage": 6}}, "productpage does not give up after 6 s"),
         ("16.4", [DIRECT, SIX], {"answer": {**CLOCKS, "v3": ...}}, "your answer for v3 is missing"),
@@ -117,11 +117,11 @@ def test_black_stars_no_red_ones_and_every_review(rows, sentence, monkeypatch, c
         assert capsys.readouterr().out.startswith("✔ 16.6")
 
 
-@pytest.mark.parametrize(("number", "wanted"), [("16.1", HALF), ("16.2", HALF), ("16.3", TENTH)])
+@pytest.mark.parametrize(("number", "wanted"), [("16.1", HALF), ("16.2", HALF), ("16.3", FIFTH)])
 def test_a_check_accuses_a_right_mesh_once_in_a_hundred_thousand_runs_and_finds_the_fault_it_names(number, wanted):
     n = required_n(wanted, FAULTS[number], wanted_power=POWER)
-    assert n <= 150 and power(n, wanted, wanted) <= 1e-5 and power(n, wanted, FAULTS[number]) >= POWER
-    assert all(power(n, wanted, wanted) <= 1e-5 for n in (40, 150))  # as many as the chapter sends
+    assert n <= 100 and power(n, wanted, wanted) <= 1e-5 and power(n, wanted, FAULTS[number]) >= POWER
+    assert all(power(n, wanted, wanted) <= 1e-5 for n in (40, 100))  # as many as the chapter sends
 
 
 def test_all_three_versions_show_themselves():
