@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lab_helpers.chapters.c16_delay_injection import checks, clusters, dial, plot_latency, slow
-from lab_helpers.chapters.c16_delay_injection.checks import FAULTS, HALF, POWER, FIFTH
+from lab_helpers.chapters.c16_delay_injection.checks import FAULTS, FIFTH, HALF, POWER
 from lab_helpers.core.errors import LabError, MeshError
 from lab_helpers.core.statistics import power, required_n
 from lab_helpers.kube.apply import Outcome
