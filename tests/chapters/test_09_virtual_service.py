@@ -64,10 +64,7 @@ def contracts_that_are_not_kept(lab, tmp_path):
     pay = f"match: [{{uri: {{prefix: /pay/}}}}], rewrite: {{uri: /status/}}, timeout: 1s, {gone}, {to}"
     again, never = 'retries: {attempts: 1, retryOn: "503"}', "retries: {attempts: 0}"
     for http, sentence in {
-        f"[{{{to}}}]": "of /pay/503 httpbin heard /pay/503",
         f"[{{{pay}, {again}}}, {{{to}, {again}}}]": "one payment came to httpbin 2 times",
-        f"[{{{pay.replace('/pay/', '/pay')}, {never}}}, {{{to}, {again}}}]": "of /pay/503 httpbin heard",
-        f"[{{{pay}, {never}}}]": "/payday does not come through",
         f"[{{{pay}, {never}}}, {{{to}}}]": "comes to httpbin 1 times, not twice",
         f"[{{{pay}, {never}}}, {{{to}, {again}}}]": "/delay/2 ends after 2.0 s with 200",
         f"[{{{pay}, {never}}}, {{{to}, {again}, timeout: 1s}}]": "an answer still has",
