@@ -28,8 +28,10 @@ def another_pod(lab, pods):
 
 
 @before('check("17.6"')
-def it_was_never_out(lab, before, after):
-    fails("17.6", after, after, sentence="nobody had been left out")
+def it_never_failed_or_still_does(lab, before, after):
+    fails("17.6", before.assign(failed=0), after, sentence="nobody had failed before")
+    fails("17.6", before, after.assign(left_out=after["version"] == "v4"), sentence="v4 is left out")
+    fails("17.6", after, after, sentence="v4 has got no request since")
 
 
 @before('lab.apply("my/breaker.yaml")')

@@ -72,6 +72,10 @@ def test_a_load_goes_to_a_service_that_is_there_from_a_pod_that_is_there(monkeyp
         fortio.load(LAB, 4, 50)
 
 
+def test_what_is_done_at_once_comes_back_in_order():
+    assert fortio.at_once(lambda: 1, lambda: "two") == [1, "two"]
+
+
 # Envoy.
 
 
@@ -287,7 +291,7 @@ def test_left_out(seen, answer, sentence):
     [
         (OUT, endpoints(v1=(False, 60, 0), v2=(False, 60, 0), v4=(False, 32, 5)), None),
         (OUT, OUT, "v4 is left out"),
-        (endpoints(v1=(False, 1, 0)), endpoints(v1=(False, 2, 0)), "nobody had been left out"),
+        (endpoints(v1=(False, 1, 0)), endpoints(v1=(False, 2, 0)), "nobody had failed before"),
         (OUT, endpoints(v1=(False, 60, 0), v2=(False, 60, 0), v4=(False, 12, 5)), "v4 has got no request since"),
         (OUT, endpoints(v1=(False, 60, 0), v2=(False, 60, 0), v4=(False, 16, 9)), "4 requests to v4 failed again"),
     ],

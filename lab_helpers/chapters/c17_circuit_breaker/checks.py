@@ -112,9 +112,9 @@ def taken_back(before: Pods, after: Pods) -> str:
     out = list(after.loc[after["left_out"], "version"])
     if out:
         raise wrong(f"{out[0]} is left out", "It is taken back when its time is over: until_back(lab).")
-    had = list(before.loc[before["left_out"], "version"])
+    had = list(before.loc[before["failed"] > 0, "version"])
     if not had:
-        raise wrong("nobody had been left out", "before is the table of the moment when one was.")
+        raise wrong("nobody had failed before", "before is the table of the moment when v4 was mended.")
     grown = after.set_index("version")[["requests", "failed"]] - before.set_index("version")[["requests", "failed"]]
     if grown.loc[had[0], "requests"] <= 0:
         raise wrong(f"{had[0]} has got no request since", "Send some: load(lab, 1, 100, 'reviews').")
