@@ -151,6 +151,20 @@ def test_pages_are_asked_for_in_numbers_that_the_page_can_bear(asked):
         pages.read(None, **asked)
 
 
+@pytest.mark.parametrize(
+    ("answers", "let_through"), [([(32, 0), (32, 0)], 0), ([(20, 12), (32, 0), (31, 1), (32, 0), (32, 0), (32, 0)], 13)]
+)
+def test_a_policy_is_waited_for_until_nothing_is_let_through(answers, let_through, monkeypatch):
+    left = iter(answers)
+
+    def burst(lab, service, n, parallel):
+        denied, passed = next(left)
+        return seen(s403=denied, s200=passed)
+
+    monkeypatch.setattr(readers.observe, "observe", burst)
+    assert readers.until_denied(None, "details") == let_through and next(left, None) is None
+
+
 # The dial.
 
 

@@ -2,7 +2,7 @@
 
 from lab_helpers.chapters.c15_fault_injection import checks  # noqa: F401 (they register themselves)
 from lab_helpers.chapters.c15_fault_injection.dial import follow
-from lab_helpers.chapters.c15_fault_injection.readers import log_in, outcomes
+from lab_helpers.chapters.c15_fault_injection.readers import log_in, outcomes, until_denied
 from lab_helpers.core.statistics import power, rate_at_most, rate_interval, required_n
 from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.show.checks import check
@@ -22,5 +22,5 @@ CHAPTER = Chapter(
 
 __all__ = [
     "Knob", "check", "connect", "follow", "log_in", "outcomes", "pages", "plot_graph", "plot_shares", "plot_trace", "power", "predict",
-    "progress", "rate_at_most", "rate_interval", "rehearse", "required_n", "resolve", "solution",
+    "progress", "rate_at_most", "rate_interval", "rehearse", "required_n", "resolve", "solution", "until_denied",
 ]  # fmt: skip

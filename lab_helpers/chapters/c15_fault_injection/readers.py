@@ -7,7 +7,11 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from lab_helpers.core.errors import TrafficError
+from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import gateway
+from lab_helpers.traffic import observe
+
+BURST = 32  # requests, so many at a time that they use each connection that is open
 
 
 def outcomes(seen: pd.DataFrame, status: int = 403) -> dict[str, int]:
@@ -15,6 +19,28 @@ def outcomes(seen: pd.DataFrame, status: int = 403) -> dict[str, int]:
     names = {200: "answered", status: "aborted"}
     counts = seen["status"].map(lambda each: names.get(each, str(each))).value_counts()
     return {"answered": 0, "aborted": 0} | {name: int(count) for name, count in counts.items()}
+
+
+def until_denied(lab, service: str) -> int:
+    """Ask `service` from a pod in the mesh until all answers are 403; return how many requests were still let through.
+
+    A connection from before a policy follows the old rules until it is closed, which happens after its next answer.
+
+    Raises
+    ------
+    MeshError
+        Some are let through for a minute.
+    """
+    let_through = []
+
+    def all_denied() -> bool:
+        bursts = [observe.observe(lab, service, BURST, parallel=16) for _ in range(2)]
+        let_through.append(sum(int((each["status"] != 403).sum()) for each in bursts))
+        return let_through[-1] == 0
+
+    late = lambda: f"{let_through[-1]} of {2 * BURST} were let through."  # noqa: E731
+    wait_until(all_denied, f"{service} to deny every request", 60, 0.1, late, do="See kubectl get authorizationpolicy -o yaml.")
+    return sum(let_through)
 
 
 def log_in(lab, user: str) -> dict[str, str]:
