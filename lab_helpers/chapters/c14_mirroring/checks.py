@@ -13,7 +13,7 @@ from lab_helpers.traffic import observe, prometheus
 CALLERS, ARRIVED = ENDS.values()
 SEEN_ALL = 200  # of so many answered by one version, with 99 % confidence the others answer less than 2.3 %
 QUARTER, HALF = {"copied": 25, "not copied": 75}, {"copied": 50, "not copied": 50}
-FAULTS = {"14.5": {"copied": 35, "not copied": 65}, "14.7": {"copied": 70, "not copied": 30}}  # that must not be missed
+FAULTS = {"14.5": {"copied": 40, "not copied": 60}, "14.7": {"copied": 70, "not copied": 30}}  # that must not be missed
 POWER = 0.995
 PATIENCE = 1000.0  # ms: who waits for a version that never answers waits longer
 
