@@ -37,7 +37,7 @@ def what_istio_refuses_is_refused_in_its_words(lab, tmp_path):
     by = "{{host: reviews, trafficPolicy: {{loadBalancer: {}}}}}"
     for spec, sentence in {
         "{host: reviews, subsets: [{name: v1, labels: {version: v1}}, {name: v1, labels: {version: v2}}]}": "duplicate subset names: v1",
-        "{host: reviews, subsets: [{name: Red, labels: {version: v3}}]}": "subset name is invalid: Red",
+        "{host: reviews, subsets: [{name: re_d, labels: {version: v3}}]}": "subset name is invalid: re_d",
         "{subsets: [{name: v1, labels: {version: v1}}]}": "host",
         by.format("{simple: ROUNDROBIN}"): "ROUNDROBIN",
         by.format("{consistentHash: {httpCookie: {name: ''}}}"): "name required for HttpCookie",
