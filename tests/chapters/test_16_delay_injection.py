@@ -43,7 +43,7 @@ def nobody_is_slow_yet(lab):
     read = pages(lab, n=40, parallel=10)
     fails("16.1", read, sentence="0 of 40 pages were late, and 50 % should be")
     fails("16.2", read, sentence="0 of 40 pages were late, and 50 % should be")
-    fails("16.3", lab.observe("details", n=100, parallel=25), 20, sentence="0 of 100 requests were late")
+    fails("16.3", lab.observe("details", n=100, parallel=5), 20, sentence="0 of 100 requests were late")
     fails("16.6", lab, sentence="pages with reviews by v3 show stars, not unavailable")
 
 
@@ -71,5 +71,5 @@ def a_delay_that_v3_can_bear_and_one_that_the_page_cannot(lab, tmp_path):
     lab.apply(rule(tmp_path, "ratings", "percentage: {value: 100}, fixedDelay: 2s"))
     fails("16.6", lab, sentence="pages with reviews by v3 show stars, not unavailable")
     lab.apply(rule(tmp_path, "reviews", "percentage: {value: 100}, fixedDelay: 3.5s"))
-    fails("16.6", lab, sentence="40 of 40 pages have lost their reviews")
+    fails("16.6", lab, sentence="32 of 32 pages have lost their reviews")
     lab.delete(rule(tmp_path, "reviews", "percentage: {value: 100}, fixedDelay: 3.5s"))
