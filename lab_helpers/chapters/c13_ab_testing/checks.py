@@ -86,6 +86,8 @@ def truth_table(visitors: Visitors, answer: Words) -> str:
 @register("13.5", "Groups that stay")
 def groups_stay(seen: Newcomers) -> str:
     """Nobody has changed version, and group and version belong together; both groups have somebody."""
+    if not len(seen):
+        raise wrong("nobody has visited", "Send twenty visitors, and count who got what.")
     changed = seen[seen["changed"]]
     if len(changed):
         raise wrong(f"{len(changed)} of {len(seen)} visitors changed version", "Does a lot still decide which version is asked?")
