@@ -22,7 +22,7 @@ from lab_helpers.lab import chapters as records
 from lab_helpers.lab.done import progress
 
 STEM = "04_bookinfo"
-ANSWER = re.compile(r"\banswer\s*=\s*(?!(\(|\{"\w+": )?\.\.\.|answer\b)\S")
+ANSWER = re.compile(r'\banswer\s*=\s*(?!(\(|\{"\w+": )?\.\.\.|answer\b)\S')
 
 
 @pytest.fixture(scope="module")
