@@ -100,6 +100,18 @@ SEEN = {
     "10.j": "404",
     "10.k": "3",
     "10.l": "the older Gateway's",
+    "11.a": "4",
+    "11.b": "503: there is nobody to ask",
+    "11.c": "503 again",
+    "11.d": "in turn: each follows the same one every time",
+    "11.e": "no",
+    "11.f": "a third, like everybody",
+    "11.h": "gets any pod, each time anew",
+    "11.j": "two: the weights decide",
+    "11.k": "10 s: the default",
+    "11.l": "no: they are drawn, as the host says",
+    "11.m": "no",
+    "11.n": "they arrive, in plain text",
     "12.a": "no: the three versions share it as before",
     "12.b": "0",
     "12.c": "no: each version gets its weight",
@@ -152,7 +164,7 @@ SEEN = {
     "17.k": "none",
 }
 # The text names no answer: it depends on the cluster, on the machine, or on chance.
-OPEN = {"01.b", "02.a", "02.d", "02.e", "05.d", "08.b", "12.i", "15.a", "15.h", "16.a", "16.e", "17.i"}
+OPEN = {"01.b", "02.a", "02.d", "02.e", "05.d", "08.b", "11.g", "11.i", "12.i", "15.a", "15.h", "16.a", "16.e", "17.i"}
 
 
 def recorded(cells) -> dict[str, str]:
