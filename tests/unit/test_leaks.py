@@ -93,9 +93,11 @@ def local_paths(files: Iterable[tuple[str, str]], root: Path, home: Path) -> lis
     for name, text in files:
         found += [f"{name} names the local path {match[0]}" for match in re.finditer(anywhere, text)]
         if name.endswith(".ipynb"):
-            printed = json.dumps([cell.get("outputs", []) for cell in json.loads(text)["cells"]])
+            cells = json.loads(text)["cells"]
+            printed = json.dumps([cell.get("outputs", []) for cell in cells])
+            written = {path for cell in cells for path in re.findall(outputs, "".join(cell["source"]))}  # by the chapter itself
             found += [
-                f"an output of {name} names the local path {match[0]}" for match in re.finditer(outputs, printed) if match[0] not in of_pods
+                f"an output of {name} names the local path {match[0]}" for match in re.finditer(outputs, printed) if match[0] not in of_pods | written
             ]
     return found
 
