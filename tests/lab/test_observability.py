@@ -144,6 +144,22 @@ def test_two_thousand_requests_are_counted_exactly_by_version_and_code():
         wait_until(lambda p=promql, w=wanted: [r for r in query(p) if float(r["value"][1]) == w], f"{wanted} in {metric}", 20)
 
 
+def test_a_second_service_of_the_same_pods_hides_no_request_when_it_has_gone(tmp_path):
+    """For 45 s the server's proxy has counters with both lists of services; under the same labels Prometheus would keep one of them."""
+    lab, second = connect(quiet=True, namespace=NAMESPACE), tmp_path / "second.yaml"
+    selected = {**service("second"), "spec": {**service("second")["spec"], "selector": {"app": "server"}}}
+    second.write_text(json.dumps(selected), encoding="utf-8")
+    counted = {}
+    for when, change in (("before", None), ("with it", lab.apply), ("right after", lab.delete)):
+        if change:
+            change(second)
+        with lab.window() as window:
+            call("http://server/", 50)
+        told = lab.requests(window, "destination_canonical_service", reporter="destination")
+        counted[when] = int(told.loc[told["destination_canonical_service"] == "server", "requests"].sum())
+    assert set(counted.values()) == {50}, counted
+
+
 def table() -> dict[str, dict[str, str]]:
     """The book's table of labels: label → column → word."""
     rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in BOOK.read_text().splitlines() if line.startswith("|")]
