@@ -69,5 +69,7 @@ def contracts_that_are_not_kept(lab, tmp_path):
         f"[{{{pay}, {never}}}, {{{to}, {again}}}]": "/delay/2 ends after 2.0 s with 200",
         f"[{{{pay}, {never}}}, {{{to}, {again}, timeout: 1s}}]": "an answer still has",
     }.items():
-        lab.apply(rule(tmp_path, "httpbin", http))
+        path = rule(tmp_path, "httpbin", http)
+        lab.apply(path)
         fails("09.9", lab, sentence=sentence)
+    lab.delete(path)

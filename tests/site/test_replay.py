@@ -45,6 +45,7 @@ KNOBS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb") if "Knob(
 def test_a_slider_shows_each_setting_that_was_measured(stem, visit, address):
     visitor = visit(address)
     page = visitor.open(f"notebooks/{stem}.html")
+    page.wait_for_load_state("networkidle")
     visitor.context.set_offline(True)
     widget = page.locator(".meshlab-knob")
     data = page.locator("script[data-recorded]")

@@ -97,7 +97,9 @@ def local_paths(files: Iterable[tuple[str, str]], root: Path, home: Path) -> lis
             printed = json.dumps([cell.get("outputs", []) for cell in cells])
             written = {path for cell in cells for path in re.findall(outputs, "".join(cell["source"]))}  # by the chapter itself
             found += [
-                f"an output of {name} names the local path {match[0]}" for match in re.finditer(outputs, printed) if match[0] not in of_pods | written
+                f"an output of {name} names the local path {match[0]}"
+                for match in re.finditer(outputs, printed)
+                if match[0] not in of_pods | written
             ]
     return found
 
