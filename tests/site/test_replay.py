@@ -45,9 +45,10 @@ KNOBS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb") if "Knob(
 def test_a_slider_shows_each_setting_that_was_measured(stem, visit, address):
     visitor = visit(address)
     page = visitor.open(f"notebooks/{stem}.html")
+    widget = page.locator(".meshlab-knob")
+    widget.scroll_into_view_if_needed()  # which fetches the logo, once the top of the page is out of sight
     page.wait_for_load_state("networkidle")
     visitor.context.set_offline(True)
-    widget = page.locator(".meshlab-knob")
     data = page.locator("script[data-recorded]")
     recorded, told = (json.loads(data.get_attribute(f"data-{name}")) for name in ("recorded", "told"))
     buttons, slider = widget.get_by_role("button"), widget.locator("input[type=range]")
