@@ -10,11 +10,18 @@ pytestmark = pytest.mark.site
 PAGE = "notebooks/12_traffic_shifting.html"
 
 
+def cut_off(visitor, page, widget):
+    """Take the network away, once the page has all that it fetches: on scrolling also its logo."""
+    widget.scroll_into_view_if_needed()
+    page.wait_for_load_state("networkidle")
+    visitor.context.set_offline(True)
+
+
 def test_the_recording_is_replayed_without_a_network(visit, address):
     visitor = visit(address)
     page = visitor.open(PAGE)
-    visitor.context.set_offline(True)
     widget = page.locator(".meshlab-shifting")
+    cut_off(visitor, page, widget)
     recorded = json.loads(page.locator("script[data-recorded]").get_attribute("data-recorded"))
     buttons, sliders, bars = widget.get_by_role("button"), widget.locator("input[type=range]"), widget.locator("rect[data-version]")
     expect(buttons).to_have_count(len(recorded))
@@ -46,9 +53,7 @@ def test_a_slider_shows_each_setting_that_was_measured(stem, visit, address):
     visitor = visit(address)
     page = visitor.open(f"notebooks/{stem}.html")
     widget = page.locator(".meshlab-knob")
-    widget.scroll_into_view_if_needed()  # which fetches the logo, once the top of the page is out of sight
-    page.wait_for_load_state("networkidle")
-    visitor.context.set_offline(True)
+    cut_off(visitor, page, widget)
     data = page.locator("script[data-recorded]")
     recorded, told = (json.loads(data.get_attribute(f"data-{name}")) for name in ("recorded", "told"))
     buttons, slider = widget.get_by_role("button"), widget.locator("input[type=range]")
