@@ -114,7 +114,7 @@ def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> C
     leftovers.gone(lab.client, left, more)
     wait_until_none(
         lambda: [f"{pod['metadata']['name']} is still there" for pod in _wrong(lab, injection)],
-        "pods to end whose sidecar should not be there, or is missing",
+        "pods to end whose sidecar should not be there or is missing, or whose account has gone",
         "See why: kubectl describe pod NAME.",
         ENDED,
         0.1,
@@ -214,9 +214,15 @@ def _substance(document: dict) -> dict:
 
 
 def _wrong(lab, injection: bool) -> list[dict]:
-    """The pods of the chapter's Deployments that were made while injection was off (or on, where it should be off)."""
+    """The pods of our Deployments that were made while injection was off (or on, where it should be off), or before their account."""
     ours = [pod for pod in lab.client.list(POD) if _ours(pod) or pods.labels(pod).get("app") in ("client", "plain-client")]
-    return [pod for pod in ours if proxies.has_proxy(pod) is (_refuses(pod) or not injection)]
+    accounts = {each["metadata"]["name"]: each["metadata"]["creationTimestamp"] for each in lab.client.list(SERVICE_ACCOUNT)}
+    return [pod for pod in ours if proxies.has_proxy(pod) is (_refuses(pod) or not injection) or _disowned(pod, accounts)]
+
+
+def _disowned(pod: dict, accounts: dict[str, str]) -> bool:
+    """Whether its ServiceAccount was deleted and made anew: the pod's token is of the former one, and istiod gives it no certificate."""
+    return pod["metadata"]["creationTimestamp"] < accounts.get(pod["spec"].get("serviceAccountName", "default"), "")
 
 
 def _sidecars(lab, injection: bool) -> list[Change]:
