@@ -2,7 +2,7 @@
 
 To bring the mesh there for every test anew takes longer than the chapter. A function of ``tests/chapters/test_NN_slug.py`` says by
 ``@before(cell)`` before which cell of the notebook it is called, in the notebook's kernel; its parameters are the notebook's variables, and
-``tmp_path``, a folder. It leaves the mesh as it was, or as the cell makes it anyway.
+``tmp_path``, a folder. Istio's rules are afterwards as they were; all else it leaves as it was, or as the cell makes it anyway.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import nbformat
 
 from lab_helpers.core.errors import CheckError
+from lab_helpers.istio import apply, configuration
+from lab_helpers.lab import Lab
 from lab_helpers.show.checks import check
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +58,31 @@ def of(stem: str) -> dict[str, Callable]:
     return {name: each for name, each in vars(module).items() if hasattr(each, "before_cell")}
 
 
+@contextmanager
+def restored(lab):
+    """Afterwards the namespace has the rules of Istio's that it had before: the next cell shows as changed what the chapter changes."""
+    before = _rules(lab)
+    yield
+    now = _rules(lab)
+    if new := [now[each] for each in now.keys() - before.keys()]:
+        apply.erase(lab, new)
+    if changed := [rule for each, rule in before.items() if now.get(each) != rule]:
+        apply.write(lab, changed)
+
+
+def _rules(lab) -> dict[tuple[str, str], dict]:
+    found = [each for kind in configuration.kinds(lab) for each in lab.client.list(kind)]
+    return {
+        (each["kind"], each["metadata"]["name"]): {
+            "apiVersion": each["apiVersion"],
+            "kind": each["kind"],
+            "metadata": {key: each["metadata"][key] for key in ("name", "labels", "annotations") if key in each["metadata"]},
+            "spec": each.get("spec", {}),
+        }
+        for each in found
+    }
+
+
 def put_in(stem: str, source: Path, target: Path) -> None:
     """Write the notebook `source` to `target`, with cells that call the chapter's functions.
 
@@ -79,7 +107,8 @@ def tried(stem: str, name: str, variables: dict) -> None:
     function = of(stem)[name]
     with tempfile.TemporaryDirectory() as folder:
         known = {**variables, "tmp_path": Path(folder)}
-        function(**{each: known[each] for each in inspect.signature(function).parameters})
+        with restored(lab) if isinstance(lab := variables.get("lab"), Lab) else nullcontext():
+            function(**{each: known[each] for each in inspect.signature(function).parameters})
     print(f"tried {name}")
 
 

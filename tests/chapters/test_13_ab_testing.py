@@ -4,6 +4,7 @@ import pytest
 
 from lab_helpers.chapters.c13_ab_testing import logged_in, newcomers, who_got_what
 from lab_helpers.core.errors import ManifestError
+from lab_helpers.show.checks import check
 from tests.wrong_answers import before, fails
 
 STEM = "13_ab_testing"
@@ -72,6 +73,8 @@ def patterns_that_take_too_much_or_too_little(lab, tmp_path):
         assert not any(change.warnings for change in done.changes), "Istio has learned to warn of it: the chapter says that it does not"
         fails("13.6", lab, sentence=sentence)
     lab.apply(rule(tmp_path, cookie("regex: '^(.*;\\s*)?group=b(;.*)?$'")))  # with what changes nothing
+    check("13.6", lab)
+    lab.apply("my/13-cookie.yaml")
 
 
 @before('lab.apply("13_ab_testing/07-only-productpage.yaml")')
@@ -79,4 +82,5 @@ def no_policy_yet(lab, quentin):
     lab.apply(f"{STEM}/01-quentin.yaml")
     forged = lab.observe("reviews", n=12, headers={"end-user": "quentin"})
     fails("13.7", forged, forged, who_got_what({"quentin": quentin}), sentence="with a forged header, the statuses are 200")
-    lab.apply(f"{STEM}/05-hash.yaml")  # what the chapter has at this place; its own next rule is another one
+    lab.apply(f"{STEM}/06-groups.yaml")  # what the chapter has at this place
+    lab.apply("my/13-cookie.yaml")
