@@ -19,9 +19,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import nbformat
+import yaml
 
 from lab_helpers.core.errors import CheckError
-from lab_helpers.istio import apply, configuration
+from lab_helpers.istio import configuration
 from lab_helpers.lab import Lab
 from lab_helpers.show.checks import check
 
@@ -64,10 +65,14 @@ def restored(lab):
     before = _rules(lab)
     yield
     now = _rules(lab)
-    if new := [now[each] for each in now.keys() - before.keys()]:
-        apply.erase(lab, new)
-    if changed := [rule for each, rule in before.items() if now.get(each) != rule]:
-        apply.write(lab, changed)
+    new = [now[each] for each in now.keys() - before.keys()]
+    changed = [rule for each, rule in before.items() if now.get(each) != rule]
+    with tempfile.TemporaryDirectory() as folder:  # as a learner does it: what proxies are told is told from there on
+        for change, rules in ((lab.delete, new), (lab.apply, changed)):
+            file = Path(folder) / f"{change.__name__}.yaml"
+            file.write_text(yaml.safe_dump_all(rules), encoding="utf-8")
+            if rules:
+                change(file)
 
 
 def _rules(lab) -> dict[tuple[str, str], dict]:
