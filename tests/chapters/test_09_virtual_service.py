@@ -69,7 +69,5 @@ def contracts_that_are_not_kept(lab, tmp_path):
         f"[{{{pay}, {never}}}, {{{to}, {again}}}]": "/delay/2 ends after 2.0 s with 200",
         f"[{{{pay}, {never}}}, {{{to}, {again}, timeout: 1s}}]": "an answer still has",
     }.items():
-        path = rule(tmp_path, "httpbin", http)
-        lab.apply(path)
+        lab.apply(rule(tmp_path, "httpbin", http))
         fails("09.9", lab, sentence=sentence)
-    lab.delete(path)

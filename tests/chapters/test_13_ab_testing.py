@@ -74,7 +74,6 @@ def patterns_that_take_too_much_or_too_little(lab, tmp_path):
         fails("13.6", lab, sentence=sentence)
     lab.apply(rule(tmp_path, cookie("regex: '^(.*;\\s*)?group=b(;.*)?$'")))  # with what changes nothing
     check("13.6", lab)
-    lab.apply("my/13-cookie.yaml")
 
 
 @before('lab.apply("13_ab_testing/07-only-productpage.yaml")')
@@ -82,5 +81,3 @@ def no_policy_yet(lab, quentin):
     lab.apply(f"{STEM}/01-quentin.yaml")
     forged = lab.observe("reviews", n=12, headers={"end-user": "quentin"})
     fails("13.7", forged, forged, who_got_what({"quentin": quentin}), sentence="with a forged header, the statuses are 200")
-    lab.apply(f"{STEM}/06-groups.yaml")  # what the chapter has at this place
-    lab.apply("my/13-cookie.yaml")
