@@ -20,6 +20,11 @@ def kinds(lab) -> list[Kind]:
     return lab.client.kinds(lambda group: group.endswith("istio.io") or group == "gateway.networking.k8s.io")
 
 
+def hosts(lab, service: str) -> set[str]:
+    """The names by which rules in the lab's namespace may call a Service of it."""
+    return {service, f"{service}.{lab.namespace}", f"{service}.{lab.namespace}.svc.cluster.local"}
+
+
 def require_sole(lab, service: str, name: str) -> None:
     """See to it that no VirtualService but `name` speaks for a Service of the lab's namespace: of two, proxies follow one.
 
@@ -28,8 +33,7 @@ def require_sole(lab, service: str, name: str) -> None:
     MeshError
         Another one does.
     """
-    hosts = {service, f"{service}.{lab.namespace}", f"{service}.{lab.namespace}.svc.cluster.local"}
-    found = [each for each in lab.client.list(VIRTUAL_SERVICE) if hosts & set(each["spec"].get("hosts", []))]
+    found = [each for each in lab.client.list(VIRTUAL_SERVICE) if hosts(lab, service) & set(each["spec"].get("hosts", []))]
     for other in sorted({each["metadata"]["name"] for each in found} - {name}):
         raise MeshError(
             f"VirtualService {other} speaks for {service}, too, and proxies follow one of two only.",

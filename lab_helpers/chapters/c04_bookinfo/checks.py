@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab_helpers.core.statistics import ALPHA, goodness_of_fit, in_turn, required_n
-from lab_helpers.istio import proxies
+from lab_helpers.istio import configuration, proxies
 from lab_helpers.istio.gateway import Page
 from lab_helpers.kube import pods
 from lab_helpers.kube.kinds import POD, SERVICE, Kind
@@ -124,7 +124,7 @@ def round_robin(lab) -> str:
     rules = lab.client.list(DESTINATION_RULE)
     if not rules:
         raise wrong("there is no DestinationRule in the namespace", "Apply one; kubectl explain destinationrule.spec helps.")
-    names = {"reviews", f"reviews.{lab.namespace}", f"reviews.{lab.namespace}.svc.cluster.local"}
+    names = configuration.hosts(lab, "reviews")
     rule = next((each for each in rules if each["spec"]["host"] in names), None)
     if rule is None:
         raise wrong(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lab_helpers.core.errors import MeshError, TrafficError
 from lab_helpers.core.statistics import validate_weights
-from lab_helpers.istio import apply
+from lab_helpers.istio import apply, configuration
 from lab_helpers.kube import objects
 from lab_helpers.kube.apply import Outcome
 from lab_helpers.kube.kinds import Kind
@@ -179,5 +179,5 @@ def _more_than_weights(spec: dict) -> list[str]:
 
 def rules(lab, kind: str, service: str) -> list[dict]:
     """The objects of `kind` (VirtualService or DestinationRule) of the lab's namespace that speak for the host `service`."""
-    names = {service, f"{service}.{lab.namespace}", f"{service}.{lab.namespace}.svc.cluster.local"}
+    names = configuration.hosts(lab, service)
     return [each for each in lab.client.list(Kind(API, kind)) if names & {each["spec"].get("host"), *each["spec"].get("hosts", [])}]

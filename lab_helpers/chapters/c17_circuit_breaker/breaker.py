@@ -11,7 +11,7 @@ from lab_helpers.core.errors import LabError, MeshError
 from lab_helpers.core.manifests import FOLDER
 from lab_helpers.core.manifests import load as manifest
 from lab_helpers.core.statistics import rate_interval
-from lab_helpers.istio import apply
+from lab_helpers.istio import apply, configuration
 from lab_helpers.kube import objects
 from lab_helpers.kube.apply import Outcome
 from lab_helpers.kube.kinds import Kind
@@ -38,7 +38,7 @@ def limit(lab, connections: int) -> Outcome:
         raise LabError(f"{connections!r} connections are no limit.", "Take a whole number from 1 on; to Istio, 0 is the same as not set.")
     document = copy.deepcopy(manifest(RULE, FOLDER)[0])
     name, host = document["metadata"]["name"], document["spec"]["host"]
-    hosts = {host, f"{host}.{lab.namespace}", f"{host}.{lab.namespace}.svc.cluster.local"}
+    hosts = configuration.hosts(lab, host)
     for other in lab.client.list(Kind.of(document)):
         if other["spec"].get("host") in hosts and other["metadata"]["name"] != name:
             raise MeshError(
