@@ -165,6 +165,21 @@ def fetch(address: str, headers: dict[str, str] | None = None, timeout: float = 
         return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data)
 
 
+def submit(address: str, form: dict[str, str], headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+    """POST a form as a browser does, and follow no redirect.
+
+    Raises
+    ------
+    TrafficError
+        No answer came.
+    """
+    try:
+        with urllib3.PoolManager(retries=False, timeout=15.0) as connections:
+            return connections.request("POST", address, fields=form, headers=headers, redirect=False, encode_multipart=False)
+    except urllib3.exceptions.HTTPError as error:
+        raise unreachable(address, error) from error
+
+
 def addressed(lab, headers: dict[str, str] | None) -> dict[str, str]:
     """`headers` with lower-case names, and with the lab's own host if they name none; see `http.fields`."""
     own = {"host": host(lab)} if host(lab) else {}

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from lab_helpers.chapters.c13_ab_testing import PHONE, Browser, browser, check, checks, inside, visitors, who_got_what
+from lab_helpers.chapters.c13_ab_testing import PHONE, Browser, check, checks, inside, visitors, who_got_what
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.istio import gateway
 from lab_helpers.istio.gateway import Page
@@ -80,7 +80,7 @@ class Gateway:
 
 def test_logging_in_keeps_the_cookie_and_shows_the_line_for_a_terminal(monkeypatch):
     answered = Gateway(302, {"location": "/productpage", "set-cookie": f"session={SESSION}; HttpOnly; Path=/"})
-    monkeypatch.setattr(browser.urllib3, "PoolManager", answered)
+    monkeypatch.setattr(gateway.urllib3, "PoolManager", answered)
     quentin = Browser(Lab)
     told = quentin.login("quentin")
     assert quentin.cookies == {"session": SESSION} and inside(quentin.cookies["session"]) == {"user": "quentin"}
@@ -94,7 +94,7 @@ def test_logging_in_keeps_the_cookie_and_shows_the_line_for_a_terminal(monkeypat
 
 @pytest.mark.parametrize(("status", "headers"), [(404, {}), (302, {}), (200, {"set-cookie": "a=b"})])
 def test_what_is_no_login_says_so(monkeypatch, status, headers):
-    monkeypatch.setattr(browser.urllib3, "PoolManager", Gateway(status, headers))
+    monkeypatch.setattr(gateway.urllib3, "PoolManager", Gateway(status, headers))
     with pytest.raises(TrafficError, match=f"answered {status}, and gave no cookie"):
         Browser(Lab).login("quentin")
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlencode
 
-import urllib3
-
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.istio import gateway
 from lab_helpers.istio.gateway import Page
@@ -77,11 +75,7 @@ class Browser:
         page, form = f"{self.lab.url}/productpage", {"username": user, "passwd": password}
         sent = {**self._headers(), "referer": page}  # productpage sends the browser back where it came from
         address = f"{self.lab.url}{LOGIN}"
-        try:
-            with urllib3.PoolManager(retries=False, timeout=15.0) as connections:
-                done = connections.request("POST", address, fields=form, headers=sent, redirect=False, encode_multipart=False)
-        except urllib3.exceptions.HTTPError as error:
-            raise gateway.unreachable(address, error) from error
+        done = gateway.submit(address, form, sent)
         if done.status != 302 or "set-cookie" not in done.headers:
             raise TrafficError(
                 f"{address} answered {done.status}, and gave no cookie.", "Does the VirtualService of the gateway still let /login through?"

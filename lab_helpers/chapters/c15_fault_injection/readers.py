@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pandas as pd
-import urllib3
-from urllib3.exceptions import HTTPError
 
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.core.wait import wait_until
@@ -53,13 +51,7 @@ def log_in(lab, user: str) -> dict[str, str]:
     """
     address = f"{lab.url}/login"
     headers = gateway.addressed(lab, {"referer": f"{lab.url}/productpage"})
-    try:
-        with urllib3.PoolManager(retries=False, timeout=15.0) as connections:
-            answer = connections.request(
-                "POST", address, fields={"username": user}, encode_multipart=False, headers=headers, redirect=False
-            )
-    except HTTPError as error:
-        raise gateway.unreachable(address, error) from error
+    answer = gateway.submit(address, {"username": user}, headers)
     cookie = answer.headers.get("set-cookie", "").partition(";")[0]
     if not cookie:
         do = "Does productpage run, and does its VirtualService have a route for /login? kubectl get virtualservice bookinfo -o yaml."
