@@ -108,7 +108,7 @@ class Newcomer:
 
     def chapter(self, number: int) -> None:
         """Open a chapter, and wait for its kernel: what is run before it is there is not run. The status bar may tell of another one."""
-        self.clicks(f"chapter {number}", self.page.get_by_role("cell").get_by_role("link", name=f"{number} · "))
+        self.clicks(f"chapter {number}", self.page.get_by_role("cell").get_by_role("link", name=re.compile(f"^{number} · ")))
         self.chapters.add(number)
         expect(self.page.get_by_role("tab", name=re.compile(f"^{number:02}_"))).to_have_attribute("aria-selected", "true")
         self.waits_for(lambda: len(self.kernels) >= len(self.chapters), f"the kernel of chapter {number}")

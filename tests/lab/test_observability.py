@@ -196,7 +196,8 @@ def test_labels_are_what_the_book_says(side, protocol):
     metric = "istio_tcp_connections_opened_total" if protocol == "tcp" else "istio_requests_total"
     pattern = pods("client" if side == "source" else "server")
     code = "" if protocol == "tcp" else ',response_code="200"'
-    chosen = f'{metric}{{reporter="{side}",pod=~"{pattern}",destination_workload="server-v1",request_protocol="{protocol}"{code}}}'
+    of = f'reporter="{side}",pod=~"{pattern}",destination_workload="server-v1",request_protocol="{protocol}",other_services=""'
+    chosen = f"{metric}{{{of}{code}}}"
     [found] = query(chosen)
     words, wanted = table(), truth(side, protocol)
     assert set(words) == set(truth("source", "grpc")), "the book's table and this test know other labels"
