@@ -12,6 +12,7 @@ import yaml
 
 from lab_helpers.core.manifests import chapter_manifests, chapters
 from lab_helpers.istio import apply
+from lab_helpers.kube.client import FIELD_MANAGER
 from lab_helpers.kube.kinds import CONFIG_MAP
 from tests.live import KUBECTL
 
@@ -136,9 +137,10 @@ def image_edited(lab, chance):
 
 
 def half_a_chapter(lab, chance):
+    """As a notebook does it: what somebody has applied as himself stays."""
     manifests = chapter_manifests(chance.choice([stem for stem in chapters() if stem != "03_install"]))  # its files are istioctl's
     for name in manifests[: chance.randint(1, len(manifests))]:
-        _kubectl(lab, "apply", "--filename", f"manifests/{name}")
+        _kubectl(lab, "apply", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}", "--filename", f"manifests/{name}")
 
 
 def everything_strict(lab):
