@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,11 +23,13 @@ ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 
-def nbval(notebook: Path) -> subprocess.CompletedProcess:
-    """What ``pytest --nbval`` says of a notebook, in a throw-away desk."""
+def nbval(notebook: Path, namespace: str = "default") -> subprocess.CompletedProcess:
+    """What ``pytest --nbval`` says of a notebook, in a throw-away desk and a namespace."""
     options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", f"--nbval-sanitize-with={SANITIZE}"]
     with throw_away() as desk:
-        copy = shutil.copy(notebook, desk)
+        copy = desk / notebook.name
+        text = notebook.read_text(encoding="utf-8").replace(r"namespace = \"default\"", rf"namespace = \"{namespace}\"")
+        copy.write_text(text, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ROOT, *options, copy]
         return subprocess.run([*map(str, command)], cwd=ROOT, env={**os.environ, DESK: str(desk)}, capture_output=True, text=True)
 
