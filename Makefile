@@ -70,9 +70,6 @@ down: env ## take the lab down; the caches stay
 
 # ---------------------------------------------------------------- tests
 
-# Two at a time: while one waits, the other works. What is the whole mesh's runs alone, each worker has a namespace of its own (tests/live.py).
-BESIDE := -n 2 --dist loadgroup --no-loadscope-reorder -m "not alone"
-
 check: env ## seconds, no cluster: style, layers, unit tests
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/lint-imports --no-cache
@@ -86,12 +83,10 @@ test: env test-tools check ## everything, on the live lab (made anew) and in a r
 	@$(SUDO) $(PYTEST) -q tests/lifecycle
 
 test-lab: env test-tools ## the lab and the library, on the lab that is up
-	@$(SUDO) $(PYTEST) -q -m alone tests/lab
-	@$(SUDO) $(PYTEST) -q $(BESIDE) tests/lab
+	@$(SUDO) $(PYTEST) -q tests/lab
 
-test-chapters: env test-tools ## every chapter, on the lab that is up; CHAPTER=04_bookinfo for one
-	@$(PYTEST) -q $(if $(CHAPTER),-k $(CHAPTER),-m alone) tests/chapters
-	@$(if $(CHAPTER),,$(PYTEST) -q $(BESIDE) tests/chapters)
+test-chapters: env test-tools ## every chapter, one after the other, on the lab that is up; CHAPTER=04_bookinfo for one
+	@$(PYTEST) -q tests/chapters $(if $(CHAPTER),-k $(CHAPTER))
 
 test-site: env test-tools site ## the site of the committed notebooks, in a real browser
 	@$(PYTEST) -q -n 2 --dist loadfile tests/site

@@ -17,7 +17,7 @@ from lab_helpers.kube.apply import Manifest, Outcome, put, refused, take
 from lab_helpers.kube.client import FIELD_MANAGER
 from lab_helpers.kube.kinds import Kind
 
-ROOT = "istio-system"  # what is here governs the whole mesh
+ROOT = told.ROOT
 MADE_HERE = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
 
 

@@ -12,7 +12,7 @@ from lab_helpers.kube.apply import Change, Outcome
 from lab_helpers.kube.kinds import CONFIG_MAP, NAMESPACE, Kind
 
 VIRTUAL_SERVICE = Kind("networking.istio.io/v1", "VirtualService")
-KEPT, WHERE = "meshlab-kept", "istio-system"
+KEPT = "meshlab-kept"
 
 
 def kinds(lab) -> list[Kind]:
@@ -47,7 +47,7 @@ def keep(lab) -> Outcome:
     found = [each for kind in kinds(lab) if kind.group.endswith("istio.io") for each in lab.client.list(kind, "*")]
     copies = [*(kept(lab) or []), *map(_copy, found)]
     copies = list({(each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]): each for each in copies}.values())
-    metadata = {"name": KEPT, "namespace": WHERE}
+    metadata = {"name": KEPT, "namespace": apply.ROOT}
     objects.write(lab.client, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"objects": json.dumps(copies)}})
     changes = [Change(f"{title(each)} in {each['metadata']['namespace']}", "kept") for each in copies]
     return Outcome("kubectl get istio-io --all-namespaces -o yaml > kept.yaml", changes)
@@ -62,13 +62,13 @@ def restore(lab) -> Outcome:
     there = {each["metadata"]["name"] for each in lab.client.list(NAMESPACE)}
     missing = [each for each in copies if each["metadata"]["namespace"] in there and objects.read(lab.client, each) is None]
     outcome = apply.write(lab, missing, command)
-    lab.client.delete(CONFIG_MAP, KEPT, WHERE)
+    lab.client.delete(CONFIG_MAP, KEPT, apply.ROOT)
     return outcome
 
 
 def kept(lab) -> list[dict] | None:
     """What `keep` has kept; None where there is no copy."""
-    found = lab.client.get(CONFIG_MAP, KEPT, WHERE)
+    found = lab.client.get(CONFIG_MAP, KEPT, apply.ROOT)
     return json.loads(found["data"]["objects"]) if found else None
 
 

@@ -16,6 +16,7 @@ from lab_helpers.kube import channels, pods
 from lab_helpers.kube.apply import Told
 from lab_helpers.kube.kinds import POD, Kind
 
+ROOT = "istio-system"  # what is here governs the whole mesh
 KEPT = 8  # proxies whose configuration is remembered: pods come and go
 INGRESS = {"istio": "ingressgateway"}
 GATEWAY = Kind("networking.istio.io/v1", "Gateway")
@@ -34,6 +35,8 @@ NOISE = {
 THROUGH = ("typed_config", "value", "filter_chains", "filters", "http_filters", "typed_per_filter_config")  # steps that need no name
 MANAGER = "envoy.filters.network.http_connection_manager"  # around all filters for HTTP
 STEP = " › "
+OF_A_NAMESPACE = re.compile(r"\.([a-z0-9-]+)\.svc\.cluster\.local")
+CATCH_ALL = (["allow_any"], ["block_all"])  # what becomes of other hosts: each table of routes has one of them
 ADDRESS = re.compile(r"(?<![\d.])(?!0\.0\.0\.0|127\.)\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
 
 Known = dict[str, dict[str, str]]  # by what it belongs to, such as a route: each field with its value
@@ -56,6 +59,7 @@ class Watched:
 
     pod: dict
     memory: _Memory
+    namespaces: frozenset[str]  # that the change is about: what changes in others meanwhile is somebody else's doing
 
 
 def before(lab, documents: list[dict]) -> Watched | None:
@@ -64,7 +68,8 @@ def before(lab, documents: list[dict]) -> Watched | None:
     if pod is None:
         return None
     key = lab.context, pod["metadata"]["namespace"], pod["metadata"]["name"]
-    watched = Watched(pod, _memories.setdefault(key, _Memory()))
+    about = {(each.get("metadata") or {}).get("namespace") for each in documents} - {None} | _namespaces(documents)
+    watched = Watched(pod, _memories.setdefault(key, _Memory()), frozenset({lab.namespace, ROOT, *about}))
     while len(_memories) > KEPT:
         _memories.pop(next(each for each in _memories if each != key))
     try:
@@ -83,7 +88,10 @@ def since(lab, watched: Watched | None) -> Told | None:
         changed = _refresh(lab, watched)
     except LabError:
         return None
-    differences = {TYPES[kind][0]: _difference(old[kind], watched.memory.known[kind], kind) for kind in TYPES if kind in changed}
+    new, kept = watched.memory.known, watched.namespaces
+    differences = {
+        TYPES[kind][0]: _difference(_less_others(old[kind], kept), _less_others(new[kind], kept), kind) for kind in TYPES if kind in changed
+    }
     differences = {name: lines for name, lines in differences.items() if lines}
     if not differences:
         return None
@@ -132,6 +140,19 @@ def _refresh(lab, watched: Watched) -> set[str]:
         watched.memory.known[kind] = dict(_READ[kind](dump.get("configs") or []))
         watched.memory.nonces[kind] = sent.get(kind, "")
     return stale
+
+
+def _less_others(known: Known, namespaces: frozenset[str]) -> Known:
+    """What is known, less what is of other namespaces' services only: learners who share a mesh change theirs at the same time."""
+    theirs = {name for name, fields in known.items() if (of := _namespaces(name) or _namespaces(fields)) and not of & namespaces}
+    tables = {name.partition(STEP)[0] for name in known.keys() - theirs if name.split(STEP)[1:2] not in CATCH_ALL}
+    alone = {name for name in known if name.split(STEP)[1:2] in CATCH_ALL and name.partition(STEP)[0] not in tables}
+    return {name: fields for name, fields in known.items() if name not in theirs | alone}
+
+
+def _namespaces(of) -> set[str]:
+    """The namespaces of services that something speaks of, in whatever form."""
+    return set(OF_A_NAMESPACE.findall(str(of)))
 
 
 def _difference(old: Known, new: Known, kind: str) -> list[str]:

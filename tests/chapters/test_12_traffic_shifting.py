@@ -273,7 +273,7 @@ def routes_of_client(lab) -> dict[str, int]:
     told = sh(
         *ISTIOCTL, "proxy-config", "route", "deploy/client", "--namespace", lab.namespace, "--name", "9080", "--output", "json"
     ).stdout
-    hosts = [host for table in json.loads(told) for host in table["virtualHosts"] if host["name"].startswith("reviews.")]
+    hosts = [host for table in json.loads(told) for host in table["virtualHosts"] if host["name"].startswith(f"reviews.{lab.namespace}.")]
     clusters = hosts[0]["routes"][0]["route"]["weightedClusters"]["clusters"]
     return {each["name"].split("|")[2]: each.get("weight", 0) for each in clusters}
 

@@ -146,6 +146,35 @@ def test_few_proxies_are_remembered(lab):
     assert len(told._memories) == told.KEPT
 
 
+def test_what_changes_in_other_namespaces_is_somebody_elses(lab):
+    """Learners who share a mesh change theirs at the same time, and every proxy is told of it."""
+
+    def table(port, *hosts):
+        return {"route_config": {"name": port, "virtual_hosts": [{"name": name, "routes": [route(to)]} for name, to in hosts]}}
+
+    def cluster(host):
+        return {"cluster": {"name": f"outbound|9080||{host}", "type": "EDS"}}
+
+    theirs, here = "reviews.another.svc.cluster.local", {"cluster": f"outbound|9080||{REVIEWS}"}
+    anywhere, there = ("allow_any", {"cluster": "PassthroughCluster"}), {"cluster": f"outbound|9080||{theirs}"}
+    lab.dumps["dynamic_route_configs"] = [table("9080", (f"{REVIEWS}:9080", here), (f"{theirs}:9080", there), anywhere)]
+    after = [
+        table("9080", (f"{REVIEWS}:9080", {"cluster": "x"}), (f"{theirs}:9080", {"cluster": "y"}), anywhere),
+        table("8000", ("httpbin.another.svc.cluster.local:8000", there), anywhere),
+        table("http.8080", ("another.lab:80", there)),
+        table("443", ("shop.example:443", {"cluster": "outbound|443||shop.example"}), anywhere),
+    ]
+    found = change(lab, dynamic_route_configs=after, dynamic_active_clusters=[cluster(REVIEWS), cluster(theirs)])
+    assert [line for line in found.differences["routes"] if line[2] != " "] == [
+        "+ 443 › allow_any › 1. prefix /", "+ 443 › shop.example:443 › 1. prefix /", f"~ 9080 › {REVIEWS}:9080 › 1. prefix /",
+    ]  # fmt: skip
+    assert found.differences["clusters"] == [f"+ outbound|9080||{REVIEWS}"]
+    change(lab, dynamic_route_configs=[])
+    both = [{"kind": "VirtualService", "metadata": {"name": "x", "namespace": "another"}}]
+    told_of_both = change(lab, both, dynamic_route_configs=after).differences["routes"]
+    assert f"+ 9080 › {theirs}:9080 › 1. prefix /" in told_of_both and "+ 8000 › allow_any › 1. prefix /" in told_of_both
+
+
 def test_what_others_have_changed_meanwhile_is_not_ones_own(lab):
     change(lab)
     lab.dumps["dynamic_route_configs"], lab.nonces["RouteConfiguration"] = routes({"cluster": "a"}), "other"

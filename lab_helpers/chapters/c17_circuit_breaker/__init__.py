@@ -16,6 +16,7 @@ CHAPTER = Chapter(
     minutes=40,
     question="What happens when more is asked of a service than it may take, and when one of its pods answers nothing but errors?",
     prepare=freeze,
+    alone="It compares times under a load of its own, and beside other chapters everything takes longer.",
 )
 
 __all__ = [

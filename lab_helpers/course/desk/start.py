@@ -23,8 +23,8 @@ WHERE = """## What is where
   next time you open the desk.
 - [The book's pages](book/lab.md) explain the lab. Words are in the [glossary](book/glossary.md), help is under
   [troubleshooting](book/troubleshooting.md).
-- A terminal is under *File → New → Terminal*. Its `kubectl` and `istioctl` are the lab's, and so is its cluster. Files of a chapter, such as
-  `04_bookinfo/01-productpage.yaml`, are called there as the chapter calls them after `cd manifests`.
+- A terminal is under *File → New → Terminal*. Its `kubectl` and `istioctl` are the lab's, and so is its cluster. Files of a chapter, such
+  as `04_bookinfo/01-productpage.yaml`, are called there as the chapter calls them after `cd manifests`.
 - `progress()` in any chapter shows how far you are; this page counts anew when the desk is opened.
 """
 AGAIN = """## Once more from the start
