@@ -15,7 +15,14 @@ import numpy as np
 from scipy import stats
 
 from lab_helpers.chapters.c04_bookinfo import checks as c04
+from lab_helpers.chapters.c09_virtual_service import checks as c09
+from lab_helpers.chapters.c11_destination_rule import checks as c11
+from lab_helpers.chapters.c11_destination_rule.readers import READERS
 from lab_helpers.chapters.c12_traffic_shifting import checks as c12
+from lab_helpers.chapters.c14_mirroring import checks as c14
+from lab_helpers.chapters.c15_fault_injection import checks as c15
+from lab_helpers.chapters.c16_delay_injection import checks as c16
+from lab_helpers.chapters.c17_circuit_breaker import checks as c17
 from lab_helpers.core.paths import ROOT
 from lab_helpers.core.statistics import ALPHA, exact, power, rate_at_most, required_n
 
@@ -129,6 +136,7 @@ def verdicts() -> list[Verdict]:
         shares("12 widget, 15 : 25 : 60", c12.WEIGHTS, None, slider),
         shares("12.6 80 : 20", c12.BLACK_STARS, designed["12.6"], n["12.6"], 1 - c12.POWER),
         *meetings(),
+        *traffic(),
     ]
 
 
@@ -154,6 +162,46 @@ def meetings() -> list[Verdict]:
         Verdict("06.5 half of the calls to ratings fail", failing, (1 - stars / 2) ** failing, ALPHA),
         Verdict("07.1 a page with stars", first, (1 - stars) ** first, ALPHA),
     ]
+
+
+def traffic() -> list[Verdict]:
+    """The verdicts of chapters 09 to 17."""
+    third, lots = 1 / 3, sent("13_ab_testing", r"newcomers\(lab, number=(\d+)")
+    turns = required_n(c11.THIRDS, c11.ONE_FAVOURED, wanted_power=c11.POWER)
+    busy = sent("11_destination_rule", r"^many, under = (\d+)")
+    visits = len(READERS) * sent("11_destination_rule", r"visits = by_reader\(lab, named, n=(\d\d+)\)")
+    low, high = (edge * c09.ENOUGH for edge in c09.HALF)
+    read, late = sent("15_fault_injection", r"read = pages\(lab, n=(\d+)\)"), sent("16_delay_injection", r"read = pages\(lab, n=(\d+)")
+    fields = sent("16_delay_injection", r"seen = lab.observe\(\"details\", n=(\d+), parallel=10\)")
+    aborted = required_n(c15.ASKED, c15.FAULTS["15.1"], wanted_power=c15.POWER)
+    retried = required_n(c15.ABOVE, c15.FAULTS["15.7"], wanted_power=c15.POWER)
+    copies = [(number, wanted, required_n(wanted, c14.FAULTS[number], wanted_power=c14.POWER))
+              for number, wanted in (("14.5", c14.QUARTER), ("14.7", c14.HALF))]  # fmt: skip
+    asking = required_n(c15.ASKED, c15.FAULTS["15.2"], wanted_power=c15.POWER)
+    return [
+        Verdict("09.4 half without retries", c09.ENOUGH, 2 * stats.binom.cdf(low - 1, c09.ENOUGH, 0.5), 1e-7),
+        Verdict("09.4 next to none with them", c09.ENOUGH, stats.binom.sf(c09.MOST, c09.ENOUGH, 1 / 2000), 1e-7),
+        shares("11.3 RANDOM, thirds", c11.THIRDS, c11.ONE_FAVOURED, turns, 1 - c11.POWER),
+        Verdict("11.3 RANDOM, as if in turn", turns, c11.TURNS, c11.TURNS),
+        shares("11.4 RANDOM, thirds", c11.THIRDS, c11.ONE_FAVOURED, busy, 1 - c11.POWER),
+        Verdict("11.5 readers all at one pod", len(READERS), 3 * third ** len(READERS), ALPHA),
+        shares("11.6 halves", c11.HALVES, c11.UNEVEN, visits, 1 - c11.POWER),
+        Verdict("11.9 readers all at one pod", len(READERS), 3 * third ** len(READERS), ALPHA),
+        Verdict("13.5 all in one group", lots, 2 * 0.5**lots, ALPHA),
+        *(shares(f"{number} copies", wanted, c14.FAULTS[number], n, 1 - c14.POWER) for number, wanted, n in copies),
+        shares("15.1 30 of 100", c15.ASKED, c15.FAULTS["15.1"], aborted, 1 - c15.POWER),
+        Verdict("15.2 pages that ask for ratings", read, stats.binom.cdf(asking - 1, read, 2 * third), ALPHA),
+        shares("15.2 pages without stars", c15.ASKED, c15.FAULTS["15.2"], asking, 1 - c15.POWER),
+        shares("15.5 30 of 100, for one user", c15.ASKED, c15.FAULTS["15.5"], c15.UNTOUCHED, 1 - c15.POWER),
+        shares("15.7 beside", c15.BESIDE, c15.FAULTS["15.7"], retried, 1 - c15.POWER),
+        shares("15.7 above", c15.ABOVE, c15.FAULTS["15.7"], retried, 1 - c15.POWER),
+        Verdict("15.8 three faces", c15.PAGES, all_met(c15.PAGES, [third] * 3), ALPHA),
+        shares("16.1 half late", c16.HALF, c16.FAULTS["16.1"], late, 1 - c16.POWER),
+        shares("16.2 half late", c16.HALF, c16.FAULTS["16.2"], late, 1 - c16.POWER),
+        shares("16.3 a fifth late", c16.FIFTH, c16.FAULTS["16.3"], fields, 1 - c16.POWER),
+        Verdict("16.6 three faces", c16.PAGES, all_met(c16.PAGES, [third] * 3), ALPHA),
+        Verdict("17.2 the curve, at most", 72, 4 * (1 - c17.CONFIDENCE), 4 * (1 - c17.CONFIDENCE)),
+    ]  # fmt: skip
 
 
 def main() -> None:
