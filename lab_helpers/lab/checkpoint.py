@@ -14,7 +14,7 @@ from lab_helpers.core.manifests import FOLDER, title
 from lab_helpers.core.wait import wait_until, wait_until_none
 from lab_helpers.istio import apply, configuration, converge, installation, istiod, proxies
 from lab_helpers.kube import objects, pods, rollout
-from lab_helpers.kube.apply import Change
+from lab_helpers.kube.apply import Change, put
 from lab_helpers.kube.client import FIELD_MANAGER
 from lab_helpers.kube.kinds import (
     AUTOSCALER,
@@ -105,8 +105,10 @@ def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> C
     changes = label(lab, injection)
     foreign, left = _erase(lab, _foreign(lab, wanted))
     edited, more = _erase(lab, [each for each in wanted if _edited(lab, each)])
+    # Accounts come first: pods of a former one never become ready, and are to be found before others are waited for.
+    accounts = [change for change, _ in put(lab.client, [each for each in wanted if each["kind"] == "ServiceAccount"])]
     replaced = _sidecars(lab, injection)
-    changes += [*foreign, *edited, *replaced, *apply.write(lab, wanted).changes]
+    changes += [*foreign, *edited, *accounts, *replaced, *apply.write(lab, wanted).changes]
     late = _sidecars(lab, injection)  # the API server may have learned of the namespace's label after it made a pod
     deployments = [each["metadata"]["name"] for each in wanted if each["kind"] == "Deployment"]
     if late:

@@ -284,6 +284,7 @@ def test_an_unknown_chapter_names_the_nearest(lab):
 def test_pods_whose_account_was_deleted_are_made_anew(clean):
     """Their token is of the former account: istiod refuses it a certificate, and a proxy that starts by it never becomes ready."""
     clean.checkpoint("12_traffic_shifting")
+    clean.run("kubectl rollout restart deployment ratings-v1")  # and the Deployment is to be waited for, too
     clean.run("kubectl delete serviceaccount bookinfo-ratings")
     told = [str(each.what) for each in clean.checkpoint("12_traffic_shifting").changes]
     assert "ServiceAccount bookinfo-ratings" in told and any(each.startswith("Pod ratings-v1") for each in told), told
