@@ -37,8 +37,8 @@ def wreck(lab, chance: random.Random, whole_mesh: bool = False) -> list[str]:
 
 def _kubectl(lab, *arguments: str, stdin: str | None = None) -> None:
     done = subprocess.run([*KUBECTL, "--namespace", lab.namespace, *arguments], input=stdin, capture_output=True, text=True, timeout=120)
-    # What an earlier blow has removed already cannot be hit again: only the wreck counts, not who made it.
-    if done.returncode and "not found" not in done.stderr:
+    # What an earlier blow has removed already cannot be hit again, nor is a pod that is there made anew: only the wreck counts.
+    if done.returncode and not any(said in done.stderr for said in ("not found", "pod updates may not change")):
         raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
 
 
