@@ -140,7 +140,7 @@ def erase(lab, documents: list[dict], command: str = "", orphan: bool = False) -
     changes, gone = [change for change, _ in done], [old for _, old in done if old]
     if not gone:
         return Outcome(command, changes)
-    count = _followed(lab, since, [], [each for each in gone if _configures(each)])
+    count = _followed(lab, since, [], [each for each in gone if _configures(each) or each["kind"] == "Service"])
     return Outcome(command, changes, count, time.monotonic() - start, converge.refused_elsewhere(lab))
 
 

@@ -48,7 +48,7 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
     written : list of dict
         Objects as the API server returned them, those of Istio's kinds only.
     deleted : list of dict
-        Objects of Istio's kinds that are gone.
+        Objects of Istio's kinds, and Services, that are gone.
 
     Returns
     -------
@@ -61,7 +61,14 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
         Names the objects that istiod does not know or the proxies that lag, or passes on why a proxy refused.
     """
     end = time.monotonic() + deadline
-    wait_until_none(lambda: _unknown(istiod.stores(lab.client), written, deleted), "istiod to take up the change", LOG, deadline, SOON)
+    services = [each for each in deleted if each["kind"] == "Service"]
+    deleted = [each for each in deleted if each["kind"] != "Service"]
+
+    def unknown() -> list[str]:
+        kept = _kept(istiod.services(lab.client), services) if services else []
+        return _late(stores := istiod.stores(lab.client), written) + _kept(stores, deleted) + kept
+
+    wait_until_none(unknown, "istiod to take up the change", LOG, deadline, SOON)
     known, pushes = time.monotonic(), istiod.pushes(lab.client)
     here = proxies.concerned(lab)  # while istiod still gathers changes: this takes as long as two looks
 
@@ -115,13 +122,16 @@ def _settled(lab, deadline: float, here: set[str], listed: float) -> int:
     return len(last)
 
 
-def _unknown(stores: list[dict], written: list[dict], deleted: list[dict]) -> list[str]:
-    """Who of `written` or `deleted` some istiod does not know as it is now."""
-    late = [title(each) for each in written if not all(_taken_up(store.get(istiod.key(each)), each["metadata"]) for store in stores)]
-    kept = [
-        title(each) for each in deleted if any(store.get(istiod.key(each), {}).get("uid") == each["metadata"]["uid"] for store in stores)
-    ]
-    return late + [f"{each} (deleted)" for each in kept]
+def _late(stores: list[dict], written: list[dict]) -> list[str]:
+    """Who of `written` some istiod does not know as it is now."""
+    return [title(each) for each in written if not all(_taken_up(store.get(istiod.key(each)), each["metadata"]) for store in stores)]
+
+
+def _kept(stores: list[dict], deleted: list[dict]) -> list[str]:
+    """Who of `deleted` some istiod still knows, and not another one of that name."""
+    same = lambda held, gone: all(held[name] == gone[name] for name in ("uid", "creationTimestamp") if name in held)  # noqa: E731
+    held = lambda each: [store[istiod.key(each)] for store in stores if istiod.key(each) in store]  # noqa: E731
+    return [f"{title(each)} (deleted)" for each in deleted if any(same(known, each["metadata"]) for known in held(each))]
 
 
 def _taken_up(held: dict | None, written: dict) -> bool:

@@ -95,6 +95,12 @@ def stores(client: Client) -> list[dict[tuple[str, str, str], dict]]:
     return [{key(each): each["metadata"] for each in answer} for answer in _ask(client, "/debug/configz")]
 
 
+def services(client: Client) -> list[dict[tuple[str, str, str], dict]]:
+    """The same of the Services of Kubernetes that an istiod knows."""
+    of = lambda each: ("Service", each["Attributes"]["Namespace"], each["Attributes"]["Name"])  # noqa: E731
+    return [{of(each): {"creationTimestamp": each["creationTime"]} for each in answer} for answer in _ask(client, "/debug/registryz")]
+
+
 def pushes(client: Client) -> dict[str, Pushes]:
     """What each istiod has had to push and has begun to push since it started; by the name of its pod."""
     return {

@@ -129,6 +129,21 @@ spec: {address: 10.9.9.9, labels: {app: nobody}}
 }
 
 
+def test_a_service_that_was_deleted_is_gone_from_every_proxy(lab, tmp_path):
+    """Also one that goes last, after the rules: it comes to istiod by another way than they do."""
+    path, ports = tmp_path / "twins.yaml", [{"port": 9080, "name": "http"}]
+    names = [f"twin-{number}" for number in range(4)]
+    services = [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": {"app": "ratings"}, "ports": ports}}
+        for name in names
+    ]
+    path.write_text(yaml.safe_dump_all([*services, yaml.safe_load(TO_ONE.format("v1")) | {"metadata": {"name": "twin"}}]))
+    lab.apply(path)
+    lab.delete(path)
+    told = lab.run("istioctl proxy-config clusters deploy/client").stdout
+    assert "reviews" in told and "twin" not in told
+
+
 @pytest.mark.parametrize("what", NOTHING_TO_PUSH)
 def test_what_istiod_has_nothing_to_push_for_is_applied_and_deleted(lab, given, what):
     """Half a minute, and then an error, for each of these: istiod takes it up, sees that no proxy needs to know, and pushes nothing."""

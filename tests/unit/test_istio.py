@@ -44,24 +44,36 @@ def test_what_istiod_does_not_hold_yet_is_named():
     rule = {"kind": "VirtualService", "metadata": {"name": "r", "namespace": "default", "resourceVersion": "5", "uid": "u"}}
     key = ("VirtualService", "default", "r")
     held = lambda version, uid="u": {key: {"resourceVersion": version, "uid": uid}}  # noqa: E731
-    assert converge._unknown([held("5")], [rule], []) == [] and converge._unknown([{}], [], [rule]) == []
-    assert converge._unknown([held("4")], [rule], []) == converge._unknown([{}], [rule], []) == ["VirtualService r"]
-    assert converge._unknown([held("5")], [], [rule]) == ["VirtualService r (deleted)"]
-    assert converge._unknown([held("9", "another")], [], [rule]) == [], "somebody has made one of that name since"
+    assert converge._late([held("5")], [rule]) == [] and converge._kept([{}], [rule]) == []
+    assert converge._late([held("4")], [rule]) == converge._late([{}], [rule]) == ["VirtualService r"]
+    assert converge._kept([held("5")], [rule]) == ["VirtualService r (deleted)"]
+    assert converge._kept([held("9", "another")], [rule]) == [], "somebody has made one of that name since"
+
+
+def test_a_service_that_istiod_still_knows_is_named(monkeypatch):
+    """Of those it does not say the uid, but when they were made."""
+    service = {
+        "kind": "Service",
+        "metadata": {"name": "s", "namespace": "default", "creationTimestamp": "2026-11-27T10:00:00Z", "uid": "u"},
+    }
+    known = {"Attributes": {"Name": "s", "Namespace": "default"}, "creationTime": "2026-11-27T10:00:00Z"}
+    for answer, kept in (([known], ["Service s (deleted)"]), ([], []), ([{**known, "creationTime": "2026-11-27T10:00:01Z"}], [])):
+        monkeypatch.setattr(istiod, "_ask", lambda client, path, answer=answer: [[], answer])
+        assert converge._kept(istiod.services(None), [service]) == kept
 
 
 def test_who_has_written_a_status_since_has_taken_nothing_back():
     """istiod itself does so for a ServiceEntry: the version that was written is never the one that it holds."""
     entry = {"kind": "ServiceEntry", "metadata": {"name": "e", "namespace": "default", "resourceVersion": "99", "uid": "u"}}
     for version, late in {"100": [], "99": [], "98": ["ServiceEntry e"], "": ["ServiceEntry e"], "x": ["ServiceEntry e"]}.items():
-        assert converge._unknown([{istiod.key(entry): {"resourceVersion": version, "uid": "u"}}], [entry], []) == late
+        assert converge._late([{istiod.key(entry): {"resourceVersion": version, "uid": "u"}}], [entry]) == late
 
 
 def test_of_several_istiods_each_has_to_know():
     rule = {"kind": "VirtualService", "metadata": {"name": "r", "namespace": "default", "resourceVersion": "5", "uid": "u"}}
     new, old = ({istiod.key(rule): {"resourceVersion": version, "uid": "u"}} for version in ("5", "4"))
-    assert converge._unknown([new, old], [rule], []) == ["VirtualService r"] and converge._unknown([new, new], [rule], []) == []
-    assert converge._unknown([{}, new], [], [rule]) == ["VirtualService r (deleted)"]
+    assert converge._late([new, old], [rule]) == ["VirtualService r"] and converge._late([new, new], [rule]) == []
+    assert converge._kept([{}, new], [rule]) == ["VirtualService r (deleted)"]
 
 
 def test_the_pod_that_served_a_page():

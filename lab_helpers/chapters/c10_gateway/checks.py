@@ -76,7 +76,7 @@ def covered(lab, answer: Words) -> str:
         raise wrong(f"{strangers[0]} is answered {status.get(strangers[0], 'to nobody')}", "Look at the three answers above.")
     if named != served:
         raise wrong(f"{len(served)} of the three are served, and you name {len(named)}", "Look at the three answers above.")
-    return f"{' and '.join(sorted(served, key=len))}: any number of labels before the domain, and at least one."
+    return f"{' and '.join(name for name in NAMES if name in served)}: any number of labels before the domain, and at least one."
 
 
 @register("10.5", "Nobody else's routes")
