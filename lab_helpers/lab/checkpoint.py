@@ -93,6 +93,8 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
     lab.client.require_mark()
     prepared = record.prepare(lab) if record.prepare else []
     istiod.pods(lab.client)  # raises if Istio is missing, and says what to do
+    if lab.client.get(NAMESPACE, lab.namespace):
+        prepared += _accounts(lab, apply.load_for(lab, record.start, FOLDER))
     prepared += installation.undo_changes(lab)
     reached = reach(lab, chapter, record.start, record.injection)
     return replace(reached, changes=[*prepared, *reached.changes])
@@ -102,13 +104,11 @@ def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> C
     """Bring the namespace to where it holds just what `manifests` say, with or without sidecars; `name` is only for the report."""
     wanted = apply.load_for(lab, manifests, FOLDER)  # whatever a learner has made of a copy
     # Nothing is waited for before everything is under way: pods start once, and together.
-    changes = label(lab, injection)
+    changes = [*label(lab, injection), *_accounts(lab, wanted)]
     foreign, left = _erase(lab, _foreign(lab, wanted))
     edited, more = _erase(lab, [each for each in wanted if _edited(lab, each)])
-    # Accounts come first: pods of a former one never become ready, and are to be found before others are waited for.
-    accounts = [change for change, _ in put(lab.client, [each for each in wanted if each["kind"] == "ServiceAccount"])]
     replaced = _sidecars(lab, injection)
-    changes += [*foreign, *edited, *accounts, *replaced, *apply.write(lab, wanted).changes]
+    changes += [*foreign, *edited, *replaced, *apply.write(lab, wanted).changes]
     late = _sidecars(lab, injection)  # the API server may have learned of the namespace's label after it made a pod
     deployments = [each["metadata"]["name"] for each in wanted if each["kind"] == "Deployment"]
     if late:
@@ -217,9 +217,17 @@ def _substance(document: dict) -> dict:
 
 def _wrong(lab, injection: bool) -> list[dict]:
     """The pods of our Deployments that were made while injection was off (or on, where it should be off), or before their account."""
-    ours = [pod for pod in lab.client.list(POD) if _ours(pod) or pods.labels(pod).get("app") in ("client", "plain-client")]
-    accounts = {each["metadata"]["name"]: each["metadata"]["creationTimestamp"] for each in lab.client.list(SERVICE_ACCOUNT)}
+    accounts, ours = _made(lab), filter(_is_ours, lab.client.list(POD))
     return [pod for pod in ours if proxies.has_proxy(pod) is (_refuses(pod) or not injection) or _disowned(pod, accounts)]
+
+
+def _is_ours(pod: dict) -> bool:
+    return _ours(pod) or pods.labels(pod).get("app") in ("client", "plain-client")
+
+
+def _made(lab) -> dict[str, str]:
+    """When each account of the namespace was made."""
+    return {each["metadata"]["name"]: each["metadata"]["creationTimestamp"] for each in lab.client.list(SERVICE_ACCOUNT)}
 
 
 def _disowned(pod: dict, accounts: dict[str, str]) -> bool:
@@ -227,12 +235,23 @@ def _disowned(pod: dict, accounts: dict[str, str]) -> bool:
     return pod["metadata"]["creationTimestamp"] < accounts.get(pod["spec"].get("serviceAccountName", "default"), "")
 
 
+def _accounts(lab, wanted: list[dict]) -> list[Change]:
+    """Make the accounts that are missing; delete the pods of former ones, which istiod knows no more and others would wait for."""
+    made = [change for change, _ in put(lab.client, [each for each in wanted if each["kind"] == "ServiceAccount"])]
+    accounts = _made(lab)
+    return made + _replace(lab, [pod for pod in lab.client.list(POD) if _is_ours(pod) and _disowned(pod, accounts)])
+
+
 def _sidecars(lab, injection: bool) -> list[Change]:
     """Delete what is `_wrong` and not yet on its way out; their ReplicaSets make others."""
-    wrong = [pod["metadata"]["name"] for pod in _wrong(lab, injection) if not pods.leaving(pod)]
-    for name in wrong:
+    return _replace(lab, _wrong(lab, injection))
+
+
+def _replace(lab, wrong: list[dict]) -> list[Change]:
+    names = [pod["metadata"]["name"] for pod in wrong if not pods.leaving(pod)]
+    for name in names:
         lab.client.delete(POD, name, grace=1)
-    return [Change(f"Pod {name}", "replaced") for name in wrong]
+    return [Change(f"Pod {name}", "replaced") for name in names]
 
 
 def _refuses(pod: dict) -> bool:
