@@ -64,6 +64,17 @@ def unused_manifests(root: Path) -> list[str]:
     return unused
 
 
+def nameless_owners(root: Path) -> list[str]:
+    """Find a chapter's objects of nothing but a name: nobody is noted as their manager, so a checkpoint takes them for somebody else's."""
+    found = []
+    for path in sorted((root / "manifests").glob("[0-9]*/*.yaml")):
+        for each in filter(None, yaml.safe_load_all(path.read_text())):
+            bare = each.keys() <= {"apiVersion", "kind", "metadata"} and each["metadata"].keys() <= {"name", "namespace"}
+            if bare and each["kind"] != "Namespace":
+                found.append(f"{path.parent.name}/{path.name}: {each['kind']} {each['metadata']['name']} needs a label")
+    return found
+
+
 def shown(notebook: Path) -> str:
     """Return the text of everything that a notebook's page shows as HTML."""
     cells = nbformat.read(notebook, as_version=4).cells
@@ -182,6 +193,7 @@ RULES = (
     misaligned,
     unused_manifests,
     unread_manifests,
+    nameless_owners,
     overreaching_notebooks,
     yaml_out_of_place,
     unresolved_predictions,
@@ -384,3 +396,12 @@ def test_a_page_is_held_to_the_same(course):
     assert dead_links(course) == ["book/end.md links to begin.md, which is not there"]
     say(course, "[the words](../book/glossary.md), [here](#below), [elsewhere](https://istio.io)")
     assert dead_links(course)[0] == "01_one.ipynb[3] links to ../book/glossary.md, which is not there"
+
+
+def test_an_account_of_nothing_but_a_name_is_found(course):
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "load"}}
+    (course / "manifests/01_one/01-a.yaml").write_text(yaml.safe_dump(account))
+    assert nameless_owners(course) == ["01_one/01-a.yaml: ServiceAccount load needs a label"]
+    account["metadata"]["labels"] = {"app": "load"}
+    (course / "manifests/01_one/01-a.yaml").write_text(yaml.safe_dump(account))
+    assert nameless_owners(course) == []
