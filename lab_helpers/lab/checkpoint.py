@@ -237,7 +237,11 @@ def _disowned(pod: dict, accounts: dict[str, str]) -> bool:
 
 def _accounts(lab, wanted: list[dict]) -> list[Change]:
     """Make the accounts that are missing; delete the pods of former ones, which istiod knows no more and others would wait for."""
-    made = [change for change, _ in put(lab.client, [each for each in wanted if each["kind"] == "ServiceAccount"])]
+    made = [
+        change
+        for change, _ in put(lab.client, [each for each in wanted if each["kind"] == "ServiceAccount"])
+        if change.action != "unchanged"
+    ]
     accounts = _made(lab)
     return made + _replace(lab, [pod for pod in lab.client.list(POD) if _is_ours(pod) and _disowned(pod, accounts)])
 
