@@ -63,7 +63,7 @@ def test_nothing_is_changed_without_a_yes(environment):
     told = meshlab("up", "--context", CONTEXT, check=False, env=environment, stdin="")
     assert told.returncode == 1 and "Nobody is here to agree to that" in told.stderr
     found = sh(paths.BIN / "kubectl", "get", "deployments", "--namespace", "istio-system", "--output", "name", env=environment).stdout
-    assert found == ""
+    assert found == "deployment.apps/prometheus\n", "what its owner has laid, and no more"
 
 
 def test_it_becomes_one_for_the_course(environment):

@@ -174,7 +174,7 @@ def watched(cluster, monkeypatch):
         made, put, installed = cluster(), {}, {}
         mesh = yaml.safe_dump({"extensionProviders": [{"name": each} for each in providers]})
         monkeypatch.setattr(made, "get", lambda kind, name, namespace=None: {"data": {"mesh": mesh}})
-        monkeypatch.setattr(other_cluster.addons, "find", lambda client, name: {} if name in there else None)
+        monkeypatch.setattr(other_cluster.addons, "find", lambda client, name: {} if name in there or f"{name}-ui" in put else None)
         monkeypatch.setattr(addon_manifests, "manifest", MANIFESTS.__getitem__)
         monkeypatch.setattr(
             addon_manifests, "put", lambda client, documents: put.update({each["metadata"]["name"]: each for each in documents})

@@ -131,12 +131,13 @@ def watch(report: Report, lab: Lab) -> None:
             f"The mesh has no tracing provider zipkin, but {', '.join(known) or 'none at all'}.",
             "The extensionProviders of an overlay take the place of all others: add zipkin and jaeger to them.",
         )
-    with report.step("every request traced, Istio's dashboards"):
-        addon_manifests.observe(lab.client)
     for name in addon_manifests.OURS:
         if addons.find(lab.client, name) is None:
             with report.step(f"add-on {name}"):
                 addon_manifests.install(lab.client, name, PULLED, _watchful)
+    # Only now: it brings a Service for Jaeger, by which Jaeger itself would be taken for one that is there already.
+    with report.step("every request traced, Istio's dashboards"):
+        addon_manifests.observe(lab.client)
 
 
 def providers() -> str:
