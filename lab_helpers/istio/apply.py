@@ -11,13 +11,13 @@ from pathlib import Path
 from lab_helpers.core import text
 from lab_helpers.core.errors import ManifestError
 from lab_helpers.core.manifests import FOLDER, beside, find, load, named, of_the_course, place, title
-from lab_helpers.istio import analysis, converge, gateway, proxies, told
+from lab_helpers.istio import analysis, converge, gateway, istiod, proxies, told
 from lab_helpers.kube import channels, objects, rollout
 from lab_helpers.kube.apply import Manifest, Outcome, put, refused, take
 from lab_helpers.kube.client import FIELD_MANAGER
 from lab_helpers.kube.kinds import Kind
 
-ROOT = told.ROOT
+ROOT = istiod.ROOT
 MADE_HERE = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
 
 

@@ -15,6 +15,7 @@ from lab_helpers.kube import pods as of_pods
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import POD
 
+ROOT = "istio-system"  # the namespace whose configuration governs the whole mesh
 RECENT = 0.5  # seconds for which ready istiods are not looked for again by who asks them all the time
 PORT = 15014  # metrics, and the debug pages for whoever comes from the pod's own loopback
 

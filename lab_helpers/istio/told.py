@@ -16,7 +16,6 @@ from lab_helpers.kube import channels, pods
 from lab_helpers.kube.apply import Told
 from lab_helpers.kube.kinds import POD, Kind
 
-ROOT = "istio-system"  # what is here governs the whole mesh
 KEPT = 8  # proxies whose configuration is remembered: pods come and go
 INGRESS = {"istio": "ingressgateway"}
 GATEWAY = Kind("networking.istio.io/v1", "Gateway")
@@ -69,7 +68,7 @@ def before(lab, documents: list[dict]) -> Watched | None:
         return None
     key = lab.context, pod["metadata"]["namespace"], pod["metadata"]["name"]
     about = {(each.get("metadata") or {}).get("namespace") for each in documents} - {None} | _namespaces(documents)
-    watched = Watched(pod, _memories.setdefault(key, _Memory()), frozenset({lab.namespace, ROOT, *about}))
+    watched = Watched(pod, _memories.setdefault(key, _Memory()), frozenset({lab.namespace, istiod.ROOT, *about}))
     while len(_memories) > KEPT:
         _memories.pop(next(each for each in _memories if each != key))
     try:
