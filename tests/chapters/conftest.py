@@ -44,7 +44,7 @@ def run_chapter(tmp_path, record_property):
     """
 
     def run(stem: str, **parameters: str) -> tuple[Path, list[str]]:
-        source, target = tmp_path / "source.ipynb", tmp_path / f"{stem}.ipynb"
+        source, target = tmp_path / f"{stem}-source.ipynb", tmp_path / f"{stem}.ipynb"
         wrong_answers.put_in(stem, course.find(stem), source)
         course.execute(source, target, **{"namespace": NAMESPACE, **parameters})
         executed = nbformat.read(target, as_version=4)

@@ -10,12 +10,14 @@ from lab_helpers.course import site
 from lab_helpers.lab import chapters
 from lab_helpers.show import checks
 from tests import wreckage
+from tests.chapters import test_several_learners
 
 pytestmark = pytest.mark.lab
 
 
-# 03 runs in its own file: from a wreck as well, and where an earlier run of it was killed.
-RECORDS = [chapters.load(stem) for stem in site.chapters() if stem != "03_install"]
+# 03 runs in its own file: from a wreck as well, and where an earlier run of it was killed. Some run side by side, in another.
+ELSEWHERE = ("03_install", *test_several_learners.STEMS)
+RECORDS = [chapters.load(stem) for stem in site.chapters() if stem not in ELSEWHERE]
 CHAPTERS = [pytest.param(each.stem, marks=[pytest.mark.alone(each.alone)] if each.alone else []) for each in RECORDS]
 
 

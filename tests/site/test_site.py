@@ -74,21 +74,6 @@ def foreign_loads(site: Path) -> list[str]:
     return [f"{path.relative_to(site)}: {load}" for path, load in pages + styles]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("page", PAGES)
-def test_page(page, theme, visit, site, address):
-    visitor = visit(address, theme)
-    opened = visitor.open(f"{page}.html")
-    assert opened.locator("h1").first.inner_text().rstrip("#") == title(site, page)
-    assert opened.locator("html").get_attribute("data-theme") == theme
-    assert opened.evaluate(CONTRAST) == []
-    for figure in opened.locator(".meshlab-figure").all():
-        figure.scroll_into_view_if_needed()
-        figure.locator(".main-svg").first.wait_for()
-    assert visitor.complaints == []
-    assert visitor.foreign == []
-
-
 def test_front_page_leads_to_the_intro(visit, address):
     visitor = visit(address)
     visitor.open("index.html").wait_for_url(f"{address}/{TOC['root']}.html")
