@@ -44,7 +44,7 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
         raise refused.explained(lab.client, error, {each.name: each.text for each in written}) from error
     # It takes a second, and of the course's own manifests chapters tell themselves what is to be told.
     own = configuration and not all(map(of_the_course, manifests))
-    changes = analysis.noted(lab, done.changes) if own else done.changes
+    changes = analysis.noted(lab, done.changes, configuration) if own else done.changes
     return replace(done, changes=changes, manifests=written, told=told.since(lab, watched))
 
 
