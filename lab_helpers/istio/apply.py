@@ -167,6 +167,8 @@ def _line(lab, verb: str, names: Iterable[str]) -> str:
     shown = [_from_here(name) for name in names]
     read = [document for name in names for document in load(name)]
     changed = [each for each, claimed in zip(read, load_for(lab, names), strict=True) if each != claimed]
+    if verb.startswith("delete"):  # by their names, to which it is all the same who may call
+        changed = [each for each in changed if not _identifies(each)]
     if not changed:
         return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
     label = f"istio: {gateway.OWN}"

@@ -2,7 +2,7 @@
 
 from lab_helpers.chapters.c20_service_accounts import checks  # noqa: F401 (they register themselves)
 from lab_helpers.chapters.c20_service_accounts.address import apply_for_address_of
-from lab_helpers.chapters.c20_service_accounts.asking import who_may
+from lab_helpers.chapters.c20_service_accounts.asking import ask_once, who_may
 from lab_helpers.chapters.c20_service_accounts.kept import kept_open
 from lab_helpers.chapters.c20_service_accounts.names import strangers
 from lab_helpers.chapters.c20_service_accounts.steps import draw_permits, follow, shown
@@ -12,6 +12,7 @@ from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from lab_helpers.show.checks import check
 from lab_helpers.show.living.knob import Knob, freeze
 from lab_helpers.show.predictions import predict, resolve
+from lab_helpers.traffic.pages import read as pages
 from lab_helpers.traffic.pages import seen as seen_on
 
 CHAPTER = Chapter(
@@ -23,6 +24,6 @@ CHAPTER = Chapter(
 )
 
 __all__ = [
-    "Knob", "apply_for_address_of", "check", "connect", "draw_permits", "follow", "identities", "kept_open", "predict", "progress",
-    "resolve", "seen_on", "shown", "solution", "strangers", "who_may",
+    "Knob", "apply_for_address_of", "ask_once", "check", "connect", "draw_permits", "follow", "identities", "kept_open", "pages", "predict",
+    "progress", "resolve", "seen_on", "shown", "solution", "strangers", "who_may",
 ]  # fmt: skip

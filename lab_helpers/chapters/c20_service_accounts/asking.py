@@ -11,8 +11,8 @@ import pandas as pd
 from lab_helpers.core.errors import MeshError, TrafficError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import apply, envoy, gateway, proxies
-from lab_helpers.kube import channels, objects, pods
-from lab_helpers.kube.kinds import POD
+from lab_helpers.kube import channels, commands, objects, pods
+from lab_helpers.kube.kinds import POD, SERVICE
 from lab_helpers.traffic.observe import GATEWAY_PATHS
 
 CALLERS = ("client", "productpage", "reviews", "ratings")
@@ -100,6 +100,20 @@ def who_may(lab, callers: Iterable[str] = CALLERS, services: Iterable[str] = ("d
     wait_until(alike, "all answers to be alike", DEADLINE, 0.05, late, do="See what changes the rules meanwhile.")
     rows = [[next(iter(found[caller, service])) for service in services] for caller in callers]
     return pd.DataFrame(rows, index=pd.Index(callers, name="caller"), columns=services)
+
+
+@objects.sentences("Asking once")
+def ask_once(lab, by_gateway: bool = False) -> commands.Output:
+    """Have `client` ask productpage for its list of products, once: its Service, or the ingress gateway's; curl prints the status."""
+    where, host = "productpage:9080", ""
+    if by_gateway:
+        found = lab.client.list(SERVICE, "*", {"istio": "ingressgateway"})
+        if not found:
+            raise TrafficError("The cluster has no ingress gateway.", "kubectl get services -A lists what there is.")
+        where = f"{found[0]['metadata']['name']}.{found[0]['metadata']['namespace']}"
+        host = f"--header 'Host: {gateway.host(lab)}' " if gateway.host(lab) else ""
+    line = f"curl -s -o /dev/null -w %{{http_code}} {host}http://{where}{PATHS['productpage']}"
+    return commands.run(lab.client, f"kubectl exec deploy/client -c client -- {line}")
 
 
 def _answers(lab, namespace: str, pod: str, container: str, services: list[str], n: int) -> dict[str, Counter]:

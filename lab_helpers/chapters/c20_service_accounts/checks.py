@@ -19,6 +19,7 @@ Identities = table(text=["pod", "service account", "identity"])
 Three = table(numbers=SERVICES)
 Two = table(numbers=["details", "ratings"])
 Page = table(numbers=["productpage"])
+Told = table(text=["destination_service_name", "source_principal", "response_code"], numbers=["requests"])
 Strangers = table(text=["policy", "field", "value", "why"])
 
 
@@ -58,9 +59,7 @@ def three_rules(seen: Three, answer: Pair) -> str:
     if tuple(answer) in CALLS:
         raise wrong(f"{answer[0]} is answered by {answer[1]}", "Which path of the page's API has not answered 200?")
     if tuple(answer) != FORGOTTEN:
-        raise wrong(
-            f"nothing in Bookinfo has {answer[0]} call {answer[1]}", "First who calls, then who is called: see the API's three paths."
-        )
+        raise wrong(f"nothing in Bookinfo has {answer[0]} call {answer[1]}", "First who calls, then who is called: see the three paths.")
     return "three calls are answered, all others are not; and productpage, which asks ratings for its API, has been left out."
 
 
@@ -101,20 +100,31 @@ def names_that_nobody_has(lab, found: Strangers, answer: str) -> str:
 
 
 @register("20.7", "Behind the gateway")
-def behind_the_gateway(seen: Page, answer: str) -> str:
-    """Client is let through, a reader through the gateway is not, and the learner knows whose identity the proxy of productpage has seen."""
+def behind_the_gateway(seen: Page, told: Told, answer: str) -> str:
+    """Client is let through, a reader through the gateway is not, and the learner knows whose identity productpage has seen."""
     _require(seen, ["client", "a reader"])
     _compare(seen, {("client", "productpage"): 200, ("a reader", "productpage"): 403})
-    if answer.rpartition("/")[2] == "client":
-        raise wrong("client is who may", "Who has been denied? Look at the line with 403.")
+    denied = told[(told["destination_service_name"] == "productpage") & (told["response_code"] == "403")]
+    if denied.empty:
+        raise wrong("the proxy of productpage has not denied anybody in this window", "Is 08-only-client.yaml applied?")
     if answer == "unknown":
         raise wrong("the one without an identity is plain-client", "Who else has been denied?")
-    if not answer.endswith("/ns/istio-system/sa/istio-ingressgateway-service-account"):
+    if answer not in set(denied["source_principal"]):
         raise wrong(f"{answer!r} has not been denied", "Copy it from the column source_principal, from a line with 403.")
-    return "a reader comes as the ingress gateway, like every other reader."
+    return f"every reader comes as {answer}."
 
 
-@register("20.8", "An account of its own")
+@register("20.8", "No name at all")
+def no_name_at_all(by_name: Page, nameless: Page) -> str:
+    """plain-client is not stopped by a rule that denies its account, and is by one that denies whoever has no identity."""
+    for seen in (by_name, nameless):
+        _require(seen, ["client", "plain-client"])
+    _compare(by_name, {("client", "productpage"): 200, ("plain-client", "productpage"): 200})
+    _compare(nameless, {("client", "productpage"): 200, ("plain-client", "productpage"): 403})
+    return "denied by name, plain-client is answered; denied for want of a name, it is not."
+
+
+@register("20.9", "An account of its own")
 def account_of_its_own(lab) -> str:
     """Backup reads the ratings, guest does not any more, and everybody else is where they were."""
     seen = who_may(lab, ["backup", "guest", "reviews", "productpage"], ["details", "ratings"])
