@@ -20,7 +20,7 @@ PATHS = {"productpage": "/api/v1/products", "details": "/details/0", "reviews": 
 PROXY = "istio-proxy"
 READER = "a reader"
 BY_GATEWAY = {**GATEWAY_PATHS, "productpage": PATHS["productpage"]}
-FEW = 12  # requests to each service, spread over both of a proxy's threads
+FEW = 8  # requests to each service, spread over all threads of the proxy
 DEADLINE = 30.0  # seconds for answers to be all alike
 
 # Each request over a connection of its own to the caller's proxy, so that each of its threads is met. Whatever tool the image has.
@@ -28,7 +28,7 @@ SEND = """
 n=$1; shift
 if command -v curl >/dev/null; then
   for url in "$@"; do
-    curl --silent --parallel --parallel-immediate --parallel-max 4 --max-time 10 --header 'Connection: close' --output /dev/null \
+    curl --silent --parallel --parallel-immediate --parallel-max 2 --max-time 10 --header 'Connection: close' --output /dev/null \
       --write-out "$url %{http_code}\\n" "$url#[1-$n]"
   done
 elif command -v python3 >/dev/null; then python3 -c "$PROGRAM" "$n" "$@"
@@ -43,7 +43,7 @@ def ask(url):
     except urllib.error.HTTPError as error: return error.code
     except OSError: return 0
 urls = [url for url in sys.argv[2:] for _ in range(int(sys.argv[1]))]
-with ThreadPoolExecutor(4) as pool:
+with ThreadPoolExecutor(2) as pool:
     for url, status in zip(urls, pool.map(ask, urls)): print(url, status)
 """
 
@@ -52,7 +52,7 @@ with ThreadPoolExecutor(4) as pool:
 def who_may(lab, callers: Iterable[str] = CALLERS, services: Iterable[str] = ("details", "reviews", "ratings")) -> pd.DataFrame:
     """Have each caller ask each service, and go on until all of its answers are alike.
 
-    A connection from before a rule lives by the old ones until its next answer. So each caller asks a dozen times, and more often the more
+    A connection from before a rule lives by the old ones until its next answer. So each caller asks several times, and more often the more
     connections its proxy has open; whoever still gets two kinds of answers asks again.
 
     Parameters
@@ -135,7 +135,7 @@ def _answers(lab, namespace: str, pod: str, container: str, services: list[str],
 
 def _through_gateway(lab, path: str, n: int) -> Counter:
     address, headers = f"{lab.url}{path}", gateway.addressed(lab, None)
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(2) as pool:
         return Counter(pool.map(lambda _: gateway.fetch(address, headers).status, range(n)))
 
 
