@@ -114,7 +114,7 @@ def behind_the_gateway(seen: Page, told: Told, answer: str) -> str:
     return f"every reader comes as {answer}."
 
 
-@register("20.8", "No name at all")
+@register("20.8", "Denied by name")
 def no_name_at_all(by_name: Page, nameless: Page) -> str:
     """plain-client is not stopped by a rule that denies its account, and is by one that denies whoever has no identity."""
     for seen in (by_name, nameless):
