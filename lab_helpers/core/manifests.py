@@ -16,6 +16,7 @@ from lab_helpers.core.paths import ROOT
 from lab_helpers.core.scalars import NotReadable
 
 FOLDER = ROOT / "manifests"
+HOME = "/ns/"  # what stands before the namespace in an identity
 
 # What others point at comes first; deleting goes the other way round. A DestinationRule stands before the VirtualService
 # that names its subsets, since a route to a subset that no proxy knows yet answers 503. Kinds not named here stand
@@ -145,6 +146,22 @@ def chapter_manifests(stem: str, root: Path = FOLDER) -> list[str]:
     if stem not in chapters(root):
         raise ManifestError(f"There is no chapter {stem!r} among the manifests.", _nearest(stem, chapters(root)))
     return [f"{stem}/{path.name}" for path in sorted((root / stem).glob("*.yaml"))]
+
+
+def of_namespace(document: dict, namespace: str) -> dict:
+    """`document` with identities of the namespace ``default`` as ones of `namespace`, if it is an AuthorizationPolicy.
+
+    ``principals`` name a namespace, unlike nearly all else in a manifest, and each learner's is another.
+    """
+    return _moved(document, f"{HOME}{namespace}/") if document["kind"] == "AuthorizationPolicy" else document
+
+
+def _moved(value, namespace: str):
+    if isinstance(value, dict):
+        return {name: _moved(each, namespace) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_moved(each, namespace) for each in value]
+    return value.replace(f"{HOME}default/", namespace) if isinstance(value, str) else value
 
 
 def in_apply_order(objects: list[dict]) -> list[dict]:

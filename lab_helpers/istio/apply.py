@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab_helpers.core import text
 from lab_helpers.core.errors import ManifestError
-from lab_helpers.core.manifests import FOLDER, beside, find, load, named, of_the_course, place, title
+from lab_helpers.core.manifests import FOLDER, HOME, beside, find, load, named, of_namespace, of_the_course, place, title
 from lab_helpers.istio import analysis, converge, gateway, istiod, proxies, told
 from lab_helpers.kube import channels, objects, rollout
 from lab_helpers.kube.apply import Manifest, Outcome, put, refused, take
@@ -44,7 +44,7 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
         raise refused.explained(lab.client, error, {each.name: each.text for each in written}) from error
     # It takes a second, and of the course's own manifests chapters tell themselves what is to be told.
     own = configuration and not all(map(of_the_course, manifests))
-    changes = analysis.noted(lab, done.changes) if own else done.changes
+    changes = analysis.noted(lab, done.changes, configuration) if own else done.changes
     return replace(done, changes=changes, manifests=written, told=told.since(lab, watched))
 
 
@@ -104,9 +104,17 @@ def _with_label(document: dict) -> dict:
 
 
 def load_for(lab, names: Iterable[str], root: Path | None = None) -> list[dict]:
-    """Read manifests as this lab applies them: its own host stands where one claims every host of the shared gateway; see `find`."""
-    read = [document for name in names for document in load(name, root)]
+    """Read manifests as this lab applies them; see `find`.
+
+    Its own host stands where one claims every host of the shared gateway, and in those of the course its own namespace, where an identity
+    is one of ``default``.
+    """
+    read = [_here(lab, name, document) for name in names for document in load(name, root)]
     return [gateway.claiming(each, gateway.host(lab)) for each in read] if gateway.host(lab) else read
+
+
+def _here(lab, name: str, document: dict) -> dict:
+    return of_namespace(document, lab.namespace) if place(name) else document
 
 
 @channels.kept()
@@ -159,10 +167,19 @@ def _line(lab, verb: str, names: Iterable[str]) -> str:
     shown = [_from_here(name) for name in names]
     read = [document for name in names for document in load(name)]
     changed = [each for each, claimed in zip(read, load_for(lab, names), strict=True) if each != claimed]
+    if verb.startswith("delete"):  # by their names, to which it is all the same who may call
+        changed = [each for each in changed if not _identifies(each)]
     if not changed:
         return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
     label = f"istio: {gateway.OWN}"
-    hosts = "" if all(map(gateway.own, changed)) else f" -e 's/\"\\*\"/{gateway.host(lab)}/'"
-    labels = f" -e 's/{label}/{label}-{lab.namespace}/'" if any(map(gateway.own, changed)) else ""
-    edits = f"{hosts}{labels}" if hosts and labels else (hosts or labels).replace(" -e", "")
-    return f"sed{edits} {' '.join(shown)} | kubectl {verb} -f -"
+    edits = {
+        f"'s/\"\\*\"/{gateway.host(lab)}/'": [each for each in changed if not _identifies(each) and not gateway.own(each)],
+        f"'s/{label}/{label}-{lab.namespace}/'": [each for each in changed if gateway.own(each)],
+        f"'s#{HOME}default/#{HOME}{lab.namespace}/#'": [each for each in changed if _identifies(each)],
+    }
+    needed = [edit for edit, documents in edits.items() if documents]
+    return f"sed {' '.join(needed if len(needed) == 1 else (f'-e {each}' for each in needed))} {' '.join(shown)} | kubectl {verb} -f -"
+
+
+def _identifies(document: dict) -> bool:
+    return document["kind"] == "AuthorizationPolicy"

@@ -162,6 +162,17 @@ SEEN = {
     "17.h": "it stays, and goes on failing",
     "17.j": "it gets requests again, and fails some",
     "17.k": "none",
+    "20.a": "5",
+    "20.b": "it gets a 403",
+    "20.c": "details, reviews and stars: everything",
+    "20.d": "2",
+    "20.e": "ratings, which is open for an address",
+    "20.f": "backup and guest",
+    "20.g": "200: to details it is productpage",
+    "20.h": "0",
+    "20.i": "200 for a few answers at most, then 403",
+    "20.j": "200 directly, 403 by the gateway",
+    "20.k": "200: the rule does not apply to it",
 }
 # The text names no answer: it depends on the cluster, on the machine, or on chance.
 OPEN = {"01.b", "02.a", "02.d", "02.e", "05.d", "08.b", "11.g", "11.i", "12.i", "15.a", "15.h", "16.a", "16.e", "17.i"}

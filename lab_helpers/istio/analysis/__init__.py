@@ -1,4 +1,4 @@
-"""What ``istioctl analyze`` says of objects that were taken, and yet may not do what they say."""
+"""What is to be said of objects that were taken, and yet may not do what they say."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 
+from lab_helpers.istio.analysis import callers
 from lab_helpers.kube import commands
 from lab_helpers.kube.apply import Change
 
 
-def noted(lab, changes: Iterable[Change]) -> list[Change]:
-    """The changes, each with what the analyzers say of its object."""
+def noted(lab, changes: Iterable[Change], documents: Iterable[dict] = ()) -> list[Change]:
+    """The changes, each with what Istio's analyzers say of its object, and with the callers in it that nobody is.
+
+    Parameters
+    ----------
+    lab : Lab
+    changes : iterable of Change
+    documents : iterable of dict
+        The objects, as they were applied.
+    """
     said = _messages(lab)
+    for each in callers.strangers(lab, documents):
+        said.setdefault(each.policy, []).append(f"{each.field} has {each.value}. {each.why}")
     return [replace(each, warnings=(*each.warnings, *said.get(each.what, ()))) for each in changes]
 
 
