@@ -5,10 +5,11 @@ import re
 
 import pytest
 
-from lab_helpers.chapters.c01_service_mesh import draw_services, identity, wire
+from lab_helpers.chapters.c01_service_mesh import draw_services, identity
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.kube.client import Answer
 from lab_helpers.kube.kinds import DEPLOYMENT, POD, SERVICE
+from lab_helpers.lab.asking import wire
 from lab_helpers.show.checks import numbers
 from tests.objects import Cluster, named, pod
 
