@@ -5,7 +5,7 @@ from lab_helpers.chapters.c18_mtls.beside import beside
 from lab_helpers.chapters.c18_mtls.calls import Going, call
 from lab_helpers.chapters.c18_mtls.certificates import fields, held, s_client, signers
 from lab_helpers.chapters.c18_mtls.endpoints import spoken
-from lab_helpers.chapters.c18_mtls.logs import last
+from lab_helpers.chapters.c18_mtls.logs import logged
 from lab_helpers.chapters.c18_mtls.outside import knock, node_port
 from lab_helpers.chapters.c18_mtls.rotation import history, plot_lives
 from lab_helpers.chapters.c18_mtls.ways import ask
@@ -25,6 +25,6 @@ CHAPTER = Chapter(
 )
 
 __all__ = [
-    "Going", "ask", "beside", "call", "check", "connect", "fields", "governed", "held", "history", "knock", "last", "node_port",
+    "Going", "ask", "beside", "call", "check", "connect", "fields", "governed", "held", "history", "knock", "logged", "node_port",
     "plot_graph", "plot_lives", "predict", "progress", "resolve", "s_client", "signers", "solution", "spoken",
 ]  # fmt: skip

@@ -13,10 +13,11 @@ from lab_helpers.lab.asking.curl import INSIDE, Answer, curl
 from lab_helpers.lab.asking.wire import overhear
 
 TOLD = "X-Forwarded-Client-Cert"  # in which a server proxy tells its application whose certificate it has seen
+CALLED = "httpbin"
 RATE, MOST = 4, 480  # requests a second, and in all: they end by themselves after two minutes
 KEPT = "/answers/kept"
 START = f"""
-nohup curl --silent --rate {RATE}/s --output /dev/null --write-out '%{{http_code}}\\n' "$1#[1-{MOST}]" > {KEPT} 2>&1 &
+nohup curl --silent --rate {RATE}/s --output /dev/null --write-out '%{{stderr}}%{{http_code}}\\n' "$1#[1-{MOST}]" > {KEPT} 2>&1 &
 echo $!
 """
 STOP = f'kill "$1" 2> /dev/null; cat {KEPT}'
@@ -54,7 +55,8 @@ def call(lab, app: str, url: str = "http://httpbin:8000/headers") -> Call:
     """
     answers: list[Answer] = []
     heard = overhear(lab, lambda: answers.append(curl(lab, url, app)), at="httpbin")
-    own = heard["source"].str.startswith(f"{app}-") | heard["destination"].str.startswith(f"{app}-")
+    ends = zip(heard["source"], heard["destination"], strict=True)
+    own = [any(end.startswith(f"{app}-") for end in pair) and any(end.startswith(CALLED) for end in pair) for pair in ends]
     return Call(answers[0], heard[own].reset_index(drop=True))
 
 
