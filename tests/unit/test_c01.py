@@ -51,8 +51,8 @@ def test_the_eavesdropper_s_packets_have_names_and_strangers_and_other_times_are
     service = named("details", spec={"clusterIP": "10.1.0.9"})
     ran = []
     lab = Cluster({POD: [own, called, starting, hosted, pod("eavesdropper-1-a", app="eavesdropper")], SERVICE: [service]}, ran.append, log)
-    heard = wire.overhear(lab, "curl something")
-    assert ran == ["curl something"]
+    heard = wire.overhear(lab, "curl something", lambda: ran.append("something else"))
+    assert ran == ["curl something", "something else"]
     # What was heard twice, before and after its address was changed, is there once.
     assert heard[["source", "destination"]].to_numpy().tolist() == [["client-v1", "details"], ["client-v1", "productpage-v1"]]
 
