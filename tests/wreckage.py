@@ -174,7 +174,7 @@ def _apply_for_the_mesh(lab, group: str, kind: str, name: str, spec: dict) -> No
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "manifest.yaml"
         path.write_text(yaml.safe_dump(document))
-        lab.apply(path)
+        lab.apply(path, whole_mesh=True)
 
 
 WAYS = (

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from functools import wraps
 
 from lab_helpers.istio import gateway
-from lab_helpers.istio.apply import apply, delete, diff
+from lab_helpers.istio.apply import delete, diff
 from lab_helpers.istio.gateway import page
 from lab_helpers.istio.restart import restart
 from lab_helpers.kube import commands, objects
 from lab_helpers.kube.client import Client
 from lab_helpers.lab.checkpoint import checkpoint
+from lab_helpers.lab.whole_mesh import apply
 from lab_helpers.traffic import addons
 from lab_helpers.traffic.calls import calls
 from lab_helpers.traffic.graph import graph, requests

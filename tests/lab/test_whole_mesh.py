@@ -33,8 +33,8 @@ def test_what_a_chapter_made_for_the_whole_mesh_goes_and_what_is_the_lab_s_own_s
     wreckage.everything_strict(lab)
     (tmp_path / "deny.yaml").write_text(policy("nobody"))
     assert lab.diff(str(tmp_path / "deny.yaml")).changes[0].action == "created"
-    lab.apply(str(tmp_path / "deny.yaml"))
-    assert lab.apply(str(tmp_path / "deny.yaml")).changes[0].action == "unchanged"
+    lab.apply(str(tmp_path / "deny.yaml"), whole_mesh=True)
+    assert lab.apply(str(tmp_path / "deny.yaml"), whole_mesh=True).changes[0].action == "unchanged"
     assert lab.page().status == 403
     done = {(change.what, change.action) for change in lab.checkpoint(STEM).changes}
     assert {("AuthorizationPolicy nobody", "deleted"), ("PeerAuthentication everything-strict", "deleted")} <= done

@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from lab_helpers.chapters.c01_service_mesh import draw_services, wire
+from lab_helpers.chapters.c01_service_mesh import draw_services
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.kube.client import Answer
 from lab_helpers.kube.kinds import DEPLOYMENT, POD, SERVICE
-from lab_helpers.lab.asking import identity
+from lab_helpers.lab.asking import identity, wire
 from lab_helpers.show.checks import numbers
 from tests.objects import Cluster, named, pod
 
@@ -51,8 +51,8 @@ def test_the_eavesdropper_s_packets_have_names_and_strangers_and_other_times_are
     service = named("details", spec={"clusterIP": "10.1.0.9"})
     ran = []
     lab = Cluster({POD: [own, called, starting, hosted, pod("eavesdropper-1-a", app="eavesdropper")], SERVICE: [service]}, ran.append, log)
-    heard = wire.overhear(lab, "curl something")
-    assert ran == ["curl something"]
+    heard = wire.overhear(lab, "curl something", lambda: ran.append("something else"))
+    assert ran == ["curl something", "something else"]
     # What was heard twice, before and after its address was changed, is there once.
     assert heard[["source", "destination"]].to_numpy().tolist() == [["client-v1", "details"], ["client-v1", "productpage-v1"]]
 

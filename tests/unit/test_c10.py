@@ -8,12 +8,12 @@ import pytest
 from cryptography import x509
 
 from lab_helpers.chapters.c10_gateway import faults, neighbour
-from lab_helpers.chapters.c10_gateway.asking import Answer, curl
 from lab_helpers.chapters.c10_gateway.certificates import Authority, hand, keep
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.core.manifests import load
 from lab_helpers.istio import apply, gateway, told
 from lab_helpers.kube.kinds import SECRET
+from lab_helpers.lab.asking.curl import Answer, curl
 from tests.objects import Cluster
 
 STEM = "10_gateway"

@@ -3,9 +3,9 @@
 from lab_helpers.chapters.c01_service_mesh import checks  # noqa: F401 (they register themselves)
 from lab_helpers.chapters.c01_service_mesh.callers import attempts
 from lab_helpers.chapters.c01_service_mesh.drawings import draw_services
-from lab_helpers.chapters.c01_service_mesh.wire import overhear
 from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.lab.asking.identity import accepted, identities
+from lab_helpers.lab.asking.wire import overhear
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from lab_helpers.show.checks import check
 from lab_helpers.show.plots import plot_calls

@@ -1,12 +1,12 @@
 """Chapter 10, the gateway: a port for outsiders, the routes behind it, TLS in front of them, and who may attach what."""
 
 from lab_helpers.chapters.c10_gateway import checks, neighbour  # noqa: F401 (they register themselves)
-from lab_helpers.chapters.c10_gateway.asking import curl
 from lab_helpers.chapters.c10_gateway.certificates import Authority, hand, keep
 from lab_helpers.chapters.c10_gateway.faults import spoil
 from lab_helpers.chapters.c10_gateway.neighbour import as_neighbour, leave
 from lab_helpers.chapters.c10_gateway.rendered import render
 from lab_helpers.lab import Chapter, connect, progress, solution
+from lab_helpers.lab.asking.curl import curl
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from lab_helpers.show.checks import check
 from lab_helpers.show.graphs.mesh import plot_graph

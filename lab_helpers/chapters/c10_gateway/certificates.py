@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import trustme
 
-from lab_helpers.chapters.c10_gateway.asking import OUTSIDE
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.kube import channels, objects, pods
 from lab_helpers.kube.apply import Change, Outcome
+from lab_helpers.lab.asking.curl import OUTSIDE
 
 FOLDER = "/tmp"  # in the client's pod
 

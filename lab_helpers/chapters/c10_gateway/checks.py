@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lab_helpers.chapters.c10_gateway import faults, neighbour, proxy
-from lab_helpers.chapters.c10_gateway.asking import INSIDE, curl
 from lab_helpers.istio import gateway
 from lab_helpers.kube.kinds import Kind
+from lab_helpers.lab.asking.curl import INSIDE, curl
 from lab_helpers.show.checks import given, register, wrong
 from lab_helpers.show.inputs import Words
 

@@ -1,1 +1,1 @@
-"""Requests that are sent from a pod of the lab, as that pod, and what it can prove to be."""
+"""Requests that are sent from a pod of the lab, as that pod; what it can prove to be, and what somebody on the wire reads of them."""

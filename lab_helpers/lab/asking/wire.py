@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from uuid import uuid4
 
 import pandas as pd
@@ -21,13 +22,13 @@ LINES = 20_000
 
 
 @objects.sentences("Eavesdropping")
-def overhear(lab, *lines: str, at: str = "productpage") -> pd.DataFrame:
+def overhear(lab, *lines: str | Callable[[], object], at: str = "productpage") -> pd.DataFrame:
     """Run commands, one after the other, and return what the eavesdropper has read meanwhile.
 
     Parameters
     ----------
-    *lines : str
-        As for ``lab.run``.
+    *lines : str or callable
+        As for ``lab.run``; or a function without parameters that sends something, such as one that may fail.
     at : str
         ``app`` label of a pod that takes part: what reaches it passes its node, so that is where the eavesdropper is moved, if there are
         several nodes and it is on another one.
@@ -52,7 +53,7 @@ def overhear(lab, *lines: str, at: str = "productpage") -> pd.DataFrame:
     pod = _eavesdropper(lab, at)
     _mark(lab, pod, begin := f"begin-{uuid4().hex}")
     for line in lines:
-        lab.run(line)
+        line() if callable(line) else lab.run(line)
     _mark(lab, pod, end := f"end-{uuid4().hex}")
 
     def log() -> str:
