@@ -6,14 +6,33 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 
+from lab_helpers.core.manifests import title
 from lab_helpers.kube import commands
 from lab_helpers.kube.apply import Change
 
 
-def noted(lab, changes: Iterable[Change]) -> list[Change]:
-    """The changes, each with what the analyzers say of its object."""
+def noted(lab, changes: Iterable[Change], documents: Iterable[dict] = ()) -> list[Change]:
+    """The changes, each with what the analyzers say of its object, and what they do not say of one of `documents`."""
     said = _messages(lab)
+    for each in documents:
+        said.setdefault(title(each), []).extend(_unsaid(each))
     return [replace(each, warnings=(*each.warnings, *said.get(each.what, ()))) for each in changes]
+
+
+def _unsaid(document: dict) -> list[str]:
+    """What the analyzers keep to themselves.
+
+    They ask for addresses (IST0134) only until istiod has given the entry automatic ones, and these a proxy uses only if it answers DNS.
+    """
+    spec = document.get("spec") or {}
+    if document["kind"] != "ServiceEntry" or spec.get("addresses") or spec.get("resolution", "NONE") == "NONE":
+        return []
+    ports = [each.get("number") for each in spec.get("ports") or [] if str(each.get("protocol", "TCP")).upper() == "TCP"]
+    return [
+        f"Port {port} is TCP, and there are no addresses: whatever connects to port {port} and is not known otherwise, is sent here. "
+        "Give the addresses; or TLS as the protocol, if that is what is spoken."
+        for port in ports
+    ]
 
 
 def _messages(lab) -> dict[str, list[str]]:

@@ -44,7 +44,7 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
         raise refused.explained(lab.client, error, {each.name: each.text for each in written}) from error
     # It takes a second, and of the course's own manifests chapters tell themselves what is to be told.
     own = configuration and not all(map(of_the_course, manifests))
-    changes = analysis.noted(lab, done.changes) if own else done.changes
+    changes = analysis.noted(lab, done.changes, configuration) if own else done.changes
     return replace(done, changes=changes, manifests=written, told=told.since(lab, watched))
 
 
@@ -161,8 +161,8 @@ def _line(lab, verb: str, names: Iterable[str]) -> str:
     changed = [each for each, claimed in zip(read, load_for(lab, names), strict=True) if each != claimed]
     if not changed:
         return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
-    label = f"istio: {gateway.OWN}"
-    hosts = "" if all(map(gateway.own, changed)) else f" -e 's/\"\\*\"/{gateway.host(lab)}/'"
-    labels = f" -e 's/{label}/{label}-{lab.namespace}/'" if any(map(gateway.own, changed)) else ""
-    edits = f"{hosts}{labels}" if hosts and labels else (hosts or labels).replace(" -e", "")
+    owned = sorted(set().union(*map(gateway.labels, changed)))
+    edits = [] if all(map(gateway.own, changed)) else [f's/"\\*"/{gateway.host(lab)}/']
+    edits += [f"s/istio: {label}/istio: {label}-{lab.namespace}/" for label in owned]
+    edits = f" '{edits[0]}'" if len(edits) == 1 else "".join(f" -e '{each}'" for each in edits)
     return f"sed{edits} {' '.join(shown)} | kubectl {verb} -f -"

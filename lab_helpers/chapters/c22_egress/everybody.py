@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pandas as pd
 
-from lab_helpers.core.errors import MeshError
 from lab_helpers.core.fields import differences
 from lab_helpers.core.manifests import title
 from lab_helpers.core.wait import wait_until_none
@@ -19,29 +17,6 @@ from lab_helpers.kube.kinds import POD
 
 CATCH_ALL = {"PassthroughCluster": "ALLOW_ANY", "BlackHoleCluster": "REGISTRY_ONLY"}
 UNLIKE = "what becomes of it"
-
-
-@dataclass(frozen=True)
-class Concerned:
-    """Whom a change of the whole mesh would reach.
-
-    Attributes
-    ----------
-    command : str
-        The line that makes it.
-    proxies : dict of str to int
-        How many of them, by namespace.
-    """
-
-    command: str
-    proxies: dict[str, int]
-
-    def __str__(self) -> str:
-        lines = [f"  {count} in {namespace}" for namespace, count in sorted(self.proxies.items())]
-        return "\n".join([f"$ {self.command}", "not run yet: it is for all proxies of the mesh,", *lines])
-
-    def _repr_pretty_(self, printer, cycle) -> None:
-        printer.text(str(self))
 
 
 @objects.sentences("Comparing installations")
@@ -67,7 +42,7 @@ def would_change(lab, options: str) -> pd.DataFrame:
 
 
 @objects.sentences("Changing the mesh's settings")
-def upgrade(lab, options: str, agreed: bool = False) -> Output | Concerned:
+def upgrade(lab, options: str = "", agreed: bool = False) -> Output:
     """Run ``istioctl upgrade`` with the course's profile, the lab's overlay, and `options`; wait until every proxy runs what came of it.
 
     Parameters
@@ -80,7 +55,12 @@ def upgrade(lab, options: str, agreed: bool = False) -> Output | Concerned:
     line = " ".join(f"istioctl upgrade --skip-confirmation {installation.COURSE} {lab.overlay} {options}".split())
     if not agreed:
         every = Counter(each.namespace for each in istiod.proxies(lab.client))
-        return Concerned(line, dict(every))
+        told = [
+            "Not run yet: it is for every proxy of the mesh, and whoever works in these namespaces should know.",
+            "",
+            "NAMESPACE  PROXIES",
+        ]
+        return Output(line, "\n".join([*told, *(f"{namespace}  {count}" for namespace, count in sorted(every.items()))]))
     done = commands.run(lab.client, line, deadline=300)
     wanted = "REGISTRY_ONLY" if "REGISTRY_ONLY" in options else "ALLOW_ANY"
     until(lab, wanted)
@@ -98,17 +78,23 @@ def until(lab, mode: str) -> None:
 
 def modes(lab, namespaces: set[str]) -> dict[str, str]:
     """What each sidecar of some namespaces does with connections to hosts that it does not know: ``ALLOW_ANY`` or ``REGISTRY_ONLY``."""
-    found = [
-        each for namespace in namespaces for each in lab.client.list(POD, namespace) if proxies.has_proxy(each) and pods.ready(each)
+    found = [each for namespace in namespaces for each in lab.client.list(POD, namespace) if proxies.has_proxy(each) and pods.ready(each)]
+    places = [
+        (each["metadata"]["name"], each["metadata"]["namespace"])
+        for each in found
+        if len(each["spec"]["containers"]) > 1 or each["spec"].get("initContainers")
     ]
-    places = [(each["metadata"]["name"], each["metadata"]["namespace"]) for each in found if len(each["spec"]["containers"]) > 1 or each["spec"].get("initContainers")]
     with ThreadPoolExecutor(4) as pool:
-        return dict(zip((f"{name}.{namespace}" for name, namespace in places), pool.map(lambda each: _mode(lab, *each), places), strict=True))
+        return dict(
+            zip((f"{name}.{namespace}" for name, namespace in places), pool.map(lambda each: _mode(lab, *each), places), strict=True)
+        )
 
 
 def _mode(lab, pod: str, namespace: str) -> str:
     path = "/config_dump?resource=dynamic_listeners&name_regex=virtualOutbound"
     dump = channels.get_json(lab.client, namespace, pod, envoy.ADMIN, path)
-    text = str(dump)
-    last = max(CATCH_ALL, key=lambda cluster: text.rfind(f"'cluster': '{cluster}'"))
-    return CATCH_ALL[last]
+    # What is still draining is of the mode before.
+    active = [each["active_state"]["listener"] for each in dump.get("configs") or [] if "active_state" in each]
+    chains = [chain for each in active for chain in [*each.get("filter_chains", []), each.get("default_filter_chain") or {}]]
+    found = [one["typed_config"].get("cluster") for chain in chains for one in chain.get("filters", []) if "typed_config" in one]
+    return next((CATCH_ALL[cluster] for cluster in reversed(found) if cluster in CATCH_ALL), "no such listener")

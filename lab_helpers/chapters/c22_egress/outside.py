@@ -13,8 +13,9 @@ import trustme
 import yaml
 from cryptography import x509
 
-from lab_helpers.core.manifests import FOLDER, load, title
-from lab_helpers.kube import channels, commands, objects, pods, rollout
+from lab_helpers.core.manifests import FOLDER, load
+from lab_helpers.core.wait import wait_until
+from lab_helpers.kube import channels, commands, pods, rollout
 from lab_helpers.kube.apply import Change, put
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SECRET, SERVICE
@@ -30,8 +31,8 @@ def ensure(lab) -> list[Change]:
     """Have the three sites answer, under their names; what was done."""
     client = Client(lab.client.context, OUTSIDE, lab.client.tools)
     client.require_mark()
-    changes = [] if _well(client) else _make(client)
-    return changes + _named(client)
+    done = [*([] if _well(client) else _make(client)), *_named(client)]
+    return [Change(f"{change.what} outside", change.action) for change in done]  # and no diffs, which would show keys
 
 
 def authority(lab) -> str:
@@ -46,7 +47,9 @@ def pod(lab, site: str) -> dict:
 
 def arrivals(lab, site: str) -> int:
     """How many connections and requests have arrived at a site since it was made: TLS counts connections, HTTP requests."""
-    path = "/stats?format=json&filter=" + r"^(listener\.0\.0\.0\.0_8443\.ssl\.(handshake|connection_error)|http\.http\.downstream_rq_total)$"
+    path = (
+        "/stats?format=json&filter=" + r"^(listener\.0\.0\.0\.0_8443\.ssl\.(handshake|connection_error)|http\.http\.downstream_rq_total)$"
+    )
     answer = channels.get_json(lab.client, OUTSIDE, pod(lab, site)["metadata"]["name"], 15000, path)
     return sum(each.get("value", 0) for each in answer["stats"])
 
@@ -71,7 +74,7 @@ def _well(client: Client) -> bool:
 def _make(client: Client) -> list[Change]:
     found = client.get(NAMESPACE, OUTSIDE)
     if found and pods.leaving(found):
-        rollout.wait_until(lambda: client.get(NAMESPACE, OUTSIDE) is None, f"namespace {OUTSIDE} to be gone", 60, 0.2)
+        wait_until(lambda: client.get(NAMESPACE, OUTSIDE) is None, f"namespace {OUTSIDE} to be gone", 60, 0.2, do="kubectl get namespace.")
     signer = trustme.CA(organization_name="The world outside")
     made = [_config_map(signer), *(_secret(signer, site) for site in SITES)]
     before = {each["metadata"]["name"]: each for each in client.list(DEPLOYMENT)} if found else {}
@@ -126,28 +129,31 @@ def _status(site: str, address: str) -> dict:
 def _named(client: Client) -> list[Change]:
     """See to it that pods find the sites by name, also where the cluster's DNS has never heard of them, and without touching it.
 
-    The embedded lab's DNS knows them. Elsewhere: a pod completes a name that it looks up by its search domains, ``svc.cluster.local`` among them.
-    So a Service ``coffee`` in a namespace ``example`` is found as coffee.example, and one without a selector may have any address.
+    The embedded lab's DNS knows them. Elsewhere: a pod completes what it looks up by its search domains, and one of these is
+    ``svc.cluster.local``. So a Service ``coffee`` in a namespace ``example`` is found as coffee.example, and one without a
+    selector may have any address.
     """
-    site = pod_of(client)
+    site = next(each["metadata"]["name"] for each in client.list(POD) if pods.ready(each))
     known = channels.execute(client, site, "site", ["getent", "ahostsv4", "coffee.example."]).stdout
     if SITES["coffee"] in known:
         return []
+    return [change for change, _ in put(client, _names()) if change.action != "unchanged"]
+
+
+def _names() -> list[dict]:
     documents = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMED, "labels": {"istio-injection": "disabled"}}}]
+    ports = [{"name": "https", "port": 443}]
     for name, address in SITES.items():
+        metadata, of = {"name": name, "namespace": NAMED}, {"kubernetes.io/service-name": name}
         hidden = {"networking.istio.io/exportTo": "~"}
-        metadata = {"name": name, "namespace": NAMED}
-        ports = [{"name": "https", "port": 443}]
         documents += [
-            {"apiVersion": "v1", "kind": "Service", "metadata": {**metadata, "annotations": hidden}, "spec": {"clusterIP": "None", "ports": ports}},
             {
-                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "ports": ports,
-                "metadata": {**metadata, "labels": {"kubernetes.io/service-name": name}}, "endpoints": [{"addresses": [address]}],
+                "apiVersion": "v1", "kind": "Service", "metadata": {**metadata, "annotations": hidden},
+                "spec": {"clusterIP": "None", "ports": ports},
+            },
+            {
+                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {**metadata, "labels": of},
+                "addressType": "IPv4", "ports": ports, "endpoints": [{"addresses": [address]}],
             },
         ]  # fmt: skip
-    return [change for change, _ in put(client, documents) if change.action != "unchanged"]
-
-
-def pod_of(client: Client) -> str:
-    """The name of one site's pod."""
-    return next(each["metadata"]["name"] for each in client.list(POD) if pods.ready(each))
+    return documents

@@ -1,4 +1,4 @@
-"""Requests to sites outside, from a pod of the lab: how they ended, which way the pod's proxy sent them, and what the site saw."""
+"""Requests to sites outside, from a pod of the lab: how they ended, which way the pod's proxy sent them, and whom the site saw."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from lab_helpers.core.errors import TrafficError
 from lab_helpers.istio import envoy
 from lab_helpers.kube import channels, objects, pods
 from lab_helpers.kube.commands import Output
+from lab_helpers.kube.kinds import POD
 
 PATIENCE = 10  # seconds
-TRUST = {"istio-proxy": "/etc/istio/proxy/outside-ca.pem"}  # a proxy's container has few places to write to
 TRUSTED = "/tmp/outside-ca.pem"
+TRUST = {"istio-proxy": "/etc/istio/proxy/outside-ca.pem"}  # a proxy's container has few places to write to
 # What curl says by its exit code, in the words of this chapter.
 ENDS = {6: "no such name", 7: "refused", 28: "no answer", 35: "reset", 52: "reset", 55: "reset", 56: "reset", 60: "not trusted"}
-NOWHERE = "–"
-COLUMNS = ["caller", "asks", "outcome", "by", "seen from"]
-# Whatever the image has: productpage's has Python and no curl. The certificate is written each time: a pod may be a new one.
+NOWHERE, PASSED = "–", "PassthroughCluster"
+SPANS = "istio-system.svc"  # where proxies send the spans of traces
+COLUMNS = ["caller", "asks", "outcome", "by", "seen as"]
+# Whatever the image has: productpage's has Python, and may have no curl. The certificate is written each time: a pod may be a new one.
 SEND = """
 printf %s "$1" >"$2"
 if command -v curl >/dev/null; then exec curl -sS -i --max-time "$3" --cacert "$2" "$4"; fi
@@ -97,9 +99,9 @@ def curl(lab, options: str, app: str = "client", container: str = "") -> Visit:
     file = TRUST.get(container, TRUSTED)
     script = f'printf %s "$1" >{file}; shift; exec curl -sS -i --max-time {PATIENCE} --cacert {file} "$@"'
     done = channels.execute(lab.client, _pod(lab, app), container, ["sh", "-c", script, "sh", outside.authority(lab), *words])
-    of = "" if container == app else f" -c {container}"
-    command = f"kubectl exec deployment/{app}{of} -- curl -sS -i --cacert {file} {options}"
-    return Visit(command, done.stdout.replace("\r\n", "\n").rstrip("\n") + "\n", done.stderr, done.code)
+    of, where = "" if container == app else f" -c {container}", "" if not _visitors(lab) else f" --namespace {lab.namespace}"
+    command = f"kubectl exec{where} deployment/{app}{of} -- curl -sS -i --cacert {file} {options}"
+    return Visit(command, done.stdout.replace("\r\n", "\n").rstrip("\n"), done.stderr, done.code)
 
 
 @objects.sentences("Asking the sites")
@@ -121,7 +123,12 @@ def reach(lab, asks: Iterable[str], callers: Iterable[str] = ("client",)) -> pd.
         - caller, asks
         - outcome: the status, or why there was none: ``reset``, ``not trusted``, ``no such name``, ``refused``, ``no answer``
         - by: the cluster to which the caller's proxy has sent it; ``–`` where it sent it nowhere
-        - seen from: the address that the site has seen; ``–`` where no site has answered
+        - seen as: whose address the site has seen, by the label ``app`` of the pod that has it; ``–`` where no site has told
+
+    Raises
+    ------
+    TrafficError
+        A caller has no ready pod.
     """
     asks, callers = list(asks), list(callers)
     names = {caller: _pod(lab, caller) for caller in callers}
@@ -140,16 +147,22 @@ def reach(lab, asks: Iterable[str], callers: Iterable[str] = ("client",)) -> pd.
 
     with ThreadPoolExecutor(4) as pool, channels.kept():
         found = list(pool.map(ask, callers))
-    return pd.DataFrame([row for rows in found for row in rows], columns=COLUMNS)
+    whose = {each["status"].get("podIP"): pods.labels(each).get("app", "") for each in lab.client.list(POD)}
+    rows = [(*row[:-1], whose.get(row[-1], row[-1])) for rows in found for row in rows]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _sent(lab, pod: str) -> dict[str, int]:
     """How many requests or connections the proxy of a pod has sent to hosts of each cluster."""
     found = {each["name"]: sum(host["requests"] for host in envoy.hosts(each)) for each in envoy.clusters(lab, pod)}
-    return {name: count for name, count in found.items() if name.startswith("outbound|") or name == "PassthroughCluster"}
+    return {name: count for name, count in found.items() if name.startswith("outbound|") and SPANS not in name or name == PASSED}
 
 
 def _pod(lab, app: str) -> str:
     if found := pods.ready_pod(lab.client, app):
         return found["metadata"]["name"]
     raise TrafficError(f"No pod of {app} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
+
+
+def _visitors(lab) -> bool:
+    return lab.namespace.endswith("-visitor")

@@ -1,0 +1,56 @@
+"""What a proxy's access log says of the requests in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from lab_helpers.core.wait import wait_until
+from lab_helpers.kube import objects, pods
+from lab_helpers.kube.commands import Output
+
+FLUSHED = 15.0  # seconds: a proxy writes its log every second, or every ten
+
+
+@dataclass
+class Lines:
+    """Lines of an access log, the newest last."""
+
+    command: str
+    found: list[str] = field(default_factory=list)
+
+    @property
+    def shown(self) -> Output:
+        """The same as what a terminal would print."""
+        return Output(self.command, "\n".join(self.found))
+
+
+@contextmanager
+def logged(lab, n: int, app: str = "client") -> Iterator[Lines]:
+    """Within it, requests are sent by `app`; after it, the `n` lines that its proxy has written of them are there.
+
+    Raises
+    ------
+    MeshError
+        It has not written so many.
+    """
+    pod = pods.ready_pod(lab.client, app)["metadata"]["name"]
+    before = len(_read(lab, pod))
+    lines = Lines(f"kubectl logs deployment/{app} -c istio-proxy --tail {n}")
+    yield lines
+
+    def written() -> bool:
+        lines.found = _read(lab, pod)[before:]
+        return len(lines.found) >= n
+
+    late = lambda: f"it has {len(lines.found)} more."  # noqa: E731
+    wait_until(
+        written, f"{n} lines in the log of {app}'s proxy", FLUSHED, 0.1, late, do="Is the access log on? It is with the demo profile."
+    )
+
+
+def _read(lab, pod: str) -> list[str]:
+    with objects.sentences("Reading a proxy's log"):
+        answer = lab.client.raw(f"/api/v1/namespaces/{lab.namespace}/pods/{pod}/log", {"container": "istio-proxy"})
+    return [line for line in answer.text.splitlines() if line.startswith("[")]
