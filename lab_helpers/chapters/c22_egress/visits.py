@@ -98,9 +98,10 @@ def curl(lab, options: str, app: str = "client", container: str = "") -> Visit:
     container = container or app
     file = TRUST.get(container, TRUSTED)
     script = f'printf %s "$1" >{file}; shift; exec curl -sS -i --max-time {PATIENCE} --cacert {file} "$@"'
-    done = channels.execute(lab.client, _pod(lab, app), container, ["sh", "-c", script, "sh", outside.authority(lab), *words])
+    pod = _pod(lab, app)
+    done = channels.execute(lab.client, pod, container, ["sh", "-c", script, "sh", outside.authority(lab), *words])
     of, where = "" if container == app else f" -c {container}", "" if not _visitors(lab) else f" --namespace {lab.namespace}"
-    command = f"kubectl exec{where} deployment/{app}{of} -- curl -sS -i --cacert {file} {options}"
+    command = f"kubectl exec{where} deployment/{pod.rsplit('-', 2)[0]}{of} -- curl -sS -i --cacert {file} {options}"
     return Visit(command, done.stdout.replace("\r\n", "\n").rstrip("\n"), done.stderr, done.code)
 
 
