@@ -171,14 +171,12 @@ def _line(lab, verb: str, names: Iterable[str]) -> str:
         changed = [each for each in changed if not _identifies(each)]
     if not changed:
         return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
-    label = f"istio: {gateway.OWN}"
-    edits = {
-        f"'s/\"\\*\"/{gateway.host(lab)}/'": [each for each in changed if not _identifies(each) and not gateway.own(each)],
-        f"'s/{label}/{label}-{lab.namespace}/'": [each for each in changed if gateway.own(each)],
-        f"'s#{HOME}default/#{HOME}{lab.namespace}/#'": [each for each in changed if _identifies(each)],
-    }
-    needed = [edit for edit, documents in edits.items() if documents]
-    return f"sed {' '.join(needed if len(needed) == 1 else (f'-e {each}' for each in needed))} {' '.join(shown)} | kubectl {verb} -f -"
+    rest = [each for each in changed if not _identifies(each) and not gateway.own(each)]
+    edits = [f's/"\\*"/{gateway.host(lab)}/'] if rest else []
+    edits += [f"s/istio: {label}/istio: {label}-{lab.namespace}/" for label in sorted(set().union(*map(gateway.labels, changed)))]
+    edits += [f"s#{HOME}default/#{HOME}{lab.namespace}/#"] if any(map(_identifies, changed)) else []
+    quoted = [f"'{each}'" for each in edits]
+    return f"sed {' '.join(quoted if len(quoted) == 1 else (f'-e {each}' for each in quoted))} {' '.join(shown)} | kubectl {verb} -f -"
 
 
 def _identifies(document: dict) -> bool:

@@ -14,8 +14,8 @@ from lab_helpers.kube import pods
 from lab_helpers.kube.client import Answer, Client
 from lab_helpers.kube.kinds import NODE, POD, SERVICE
 
-# The label `istio` of a gateway of a learner's own. A Gateway's selector reaches into every namespace, so each learner's has to be another.
-OWN = "own-ingress"
+# The label `istio` of gateways of a learner's own. A Gateway's selector reaches into every namespace, so each learner's has to be another.
+OWN, OWN_EGRESS = OWNS = ("own-ingress", "own-egress")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def claiming(document: dict, name: str) -> dict:
     apart from other learners'. Anything else stays as it is.
     """
     if own(document):
-        return _labelled(document, f"{OWN}-{name.removesuffix('.lab')}")
+        return _labelled(document, name.removesuffix(".lab"))
     hosts = [name]
     if document["kind"] == "VirtualService" and document["spec"].get("hosts") == ["*"]:
         return {**document, "spec": {**document["spec"], "hosts": hosts}}
@@ -83,16 +83,22 @@ def claiming(document: dict, name: str) -> dict:
 
 
 def own(document) -> bool:
-    """Whether an object belongs to a gateway of the learner's own: its label, or a selector in it, says ``istio: own-ingress``."""
-    if isinstance(document, dict):
-        return document.get("istio") == OWN or any(map(own, document.values()))
-    return isinstance(document, list) and any(map(own, document))
+    """Whether an object belongs to a gateway of the learner's own: its label, or a selector in it, is one of `OWNS`."""
+    return bool(labels(document))
 
 
-def _labelled(document, value: str):
+def labels(document) -> set[str]:
+    """Which of `OWNS` an object has as the label ``istio``, or as that of a selector."""
+    below = document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
+    here = {document.get("istio")} if isinstance(document, dict) and isinstance(document.get("istio"), str) else set()
+    return (here & set(OWNS)).union(*map(labels, below))
+
+
+def _labelled(document, learner: str):
     if isinstance(document, dict):
-        return {key: value if (key, each) == ("istio", OWN) else _labelled(each, value) for key, each in document.items()}
-    return [_labelled(each, value) for each in document] if isinstance(document, list) else document
+        told = lambda key, each: f"{each}-{learner}" if key == "istio" and each in OWNS else _labelled(each, learner)  # noqa: E731
+        return {key: told(key, each) for key, each in document.items()}
+    return [_labelled(each, learner) for each in document] if isinstance(document, list) else document
 
 
 def url(lab) -> str:

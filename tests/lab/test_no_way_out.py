@@ -13,13 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lab_helpers.chapters.c22_egress import outside
+from lab_helpers.lab import connect
 from lab_helpers.node.machine import MACHINE
 from tests.live import KUBECTL, kubectl, on_node, sh
 
 pytestmark = pytest.mark.lab
 
 OUTSIDE = "203.0.113.7"  # RFC 5737: nobody has this address
-LAB = f"net {MACHINE.pods} or net {MACHINE.services} or host {MACHINE.address} or host {OUTSIDE}"
+DOCUMENTATION = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")  # what chapter 22 gives its sites is of these
+LAB = " or ".join([*(f"net {each}" for each in (MACHINE.pods, MACHINE.services, *DOCUMENTATION)), f"host {MACHINE.address}"])
 FETCH = "curl --silent --show-error --max-time 3 --output /dev/null --write-out '%{http_code}' "
 
 
@@ -167,6 +170,21 @@ def test_no_packet_of_the_lab_reaches_the_uplink(pod):
             sh("curl", "--silent", "--output", "/dev/null", f"http://{MACHINE.address}:30080/productpage")
         assert on_link[0] > 0, "the counter counts nothing, not even the page that was fetched through the lab's link"
         assert on_uplink[0] == 0, f"{on_uplink[0]} packets of the lab were seen on {uplink}"
+
+
+def test_visits_to_the_sites_of_chapter_22_stay_within_the_lab(pod):
+    """They answer, by name and by address; no packet to or from a documentation address is seen on the uplink, nor on the lab's link."""
+    outside.ensure(connect(quiet=True))
+    documentation = " or ".join(f"net {each}" for each in DOCUMENTATION)
+    assert uplinks(), "this machine has no uplink, so there is nothing to count on"
+    for uplink in uplinks():
+        with counted(uplink) as on_uplink, counted(MACHINE.link, documentation) as on_link, counted(MACHINE.link) as of_lab:
+            for site, address in outside.SITES.items():
+                assert pod(FETCH + f"--insecure https://{site}.example/").stdout == "200"
+                assert pod(FETCH + f"http://{address}/").stdout == "301"
+            sh("curl", "--silent", "--output", "/dev/null", f"http://{MACHINE.address}:30080/productpage")
+        assert of_lab[0] > 0, "the counter counts nothing, not even the page that was fetched through the lab's link"
+        assert on_uplink[0] == on_link[0] == 0, f"{on_uplink[0]} packets were seen on {uplink}, {on_link[0]} on {MACHINE.link}"
 
 
 def test_the_host_does_not_forward_for_the_lab():

@@ -6,13 +6,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 
-from lab_helpers.istio.analysis import callers
+from lab_helpers.istio.analysis import callers, entries
 from lab_helpers.kube import commands
 from lab_helpers.kube.apply import Change
 
+# Beside Istio's own analyzers. Each is asked with lab and objects; it gives pairs: what it is about, as `title` has it; a sentence.
+OURS = (callers.said, entries.said)
 
-def noted(lab, changes: Iterable[Change], documents: Iterable[dict] = ()) -> list[Change]:
-    """The changes, each with what Istio's analyzers say of its object, and with the callers in it that nobody is.
+
+def noted(lab, changes: Iterable[Change], documents: Iterable[dict]) -> list[Change]:
+    """The changes, each with what Istio's analyzers say of its object, and what they keep to themselves.
 
     Parameters
     ----------
@@ -22,8 +25,9 @@ def noted(lab, changes: Iterable[Change], documents: Iterable[dict] = ()) -> lis
         The objects, as they were applied.
     """
     said = _messages(lab)
-    for each in callers.strangers(lab, documents):
-        said.setdefault(each.policy, []).append(f"{each.field} has {each.value}. {each.why}")
+    for analyzer in OURS:
+        for what, sentence in analyzer(lab, documents):
+            said.setdefault(what, []).append(sentence)
     return [replace(each, warnings=(*each.warnings, *said.get(each.what, ()))) for each in changes]
 
 

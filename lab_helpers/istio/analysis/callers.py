@@ -45,6 +45,11 @@ class Known(NamedTuple):
     accounts: set[Account]
 
 
+def said(lab, documents: Iterable[dict]) -> Iterator[tuple[str, str]]:
+    """A sentence for each caller that nobody is."""
+    return ((each.policy, f"{each.field} has {each.value}. {each.why}") for each in strangers(lab, documents))
+
+
 def strangers(lab, policies: Iterable[dict]) -> list[Stranger]:
     """Find the callers in `policies` as which no pod with a proxy runs, in all of the mesh; others than AuthorizationPolicies have none."""
     named = [(each, *one) for each in policies if each["kind"] == "AuthorizationPolicy" for one in _named(each)]
