@@ -6,13 +6,13 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from lab_helpers.chapters.c21_jwt import checks  # noqa: F401 (they register themselves)
-from lab_helpers.chapters.c21_jwt.asking import ask, ask_each, ask_routes
+from lab_helpers.chapters.c21_jwt.asking import ask, ask_each, ask_routes, beside
 from lab_helpers.chapters.c21_jwt.keysets import apply_with, key_set, keys_of, new_file, refusal
 from lab_helpers.chapters.c21_jwt.minting import mint, mint_each
 from lab_helpers.chapters.c21_jwt.pictures import grace, plot_stream, way_in
 from lab_helpers.chapters.c21_jwt.rotation import Stream
 from lab_helpers.chapters.c21_jwt.server import publish, visits
-from lab_helpers.chapters.c21_jwt.tokens import date, read, shortened
+from lab_helpers.chapters.c21_jwt.tokens import read, shortened
 from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from lab_helpers.show.checks import check
@@ -33,7 +33,7 @@ CHAPTER = Chapter(
 )
 
 __all__ = [
-    "Knob", "RSAKey", "Stream", "apply_with", "ask", "ask_each", "ask_routes", "check", "connect", "date", "grace", "jwt", "key_set",
+    "Knob", "RSAKey", "Stream", "apply_with", "ask", "ask_each", "ask_routes", "beside", "check", "connect", "grace", "jwt", "key_set",
     "keys_of", "mint", "mint_each", "new_file", "plot_stream", "predict", "progress", "publish", "read", "refusal", "rehearse", "resolve",
     "shortened", "solution", "time", "visits", "way_in",
 ]  # fmt: skip

@@ -97,25 +97,46 @@ def ask_routes(lab, tokens: Mapping[str, str | None], path: str, at: str, host: 
     Returns
     -------
     pandas.DataFrame
-        One row a token: ``token``, ``status``, ``version`` (the pod's; None where the answer does not tell).
+        One row a token: ``token``, ``status``, ``version`` (the pod's; a dash where the answer does not tell).
     """
     answers = _asked(lab, list(tokens.values()), path, at, host, "GET")
     versions = gateway.versions(lab)
     told = [re.search(r'"podname": ?"([^"]+)"', each.stdout) for each in answers]
-    rows = [(name, each.status, versions.get(pod[1]) if pod else None) for name, each, pod in zip(tokens, answers, told, strict=True)]
+    rows = [(name, each.status, versions.get(pod[1], "–") if pod else "–") for name, each, pod in zip(tokens, answers, told, strict=True)]
     return pd.DataFrame(rows, columns=["token", "status", "version"])
 
 
+@objects.sentences("Asking")
+def repeat(lab, token: str, n: int, path: str) -> list[int]:
+    """Send `n` requests with one token over one connection; the status of each."""
+    lines = [f'url = "http://{SERVER}{path}#[1-{n}]"', http.option("authorization", f"Bearer {token}"), 'output = "/dev/null"', "silent"]
+    config = "\n".join([*lines, r'write-out = "%{http_code}\n"', f"max-time = {PATIENCE}"])
+    done = channels.execute(lab.client, _client(lab), CLIENT, ["sh", "-c", 'printf %s "$1" | curl --config -', "sh", config])
+    return [int(each) for each in done.stdout.split()]
+
+
+def beside(seen: pd.DataFrame, mine: Mapping[str, object]) -> pd.DataFrame:
+    """What was seen, with a column ``predicted`` beside it: a status for each token, or nothing where none was predicted."""
+    predicted = [mine.get(name, ...) for name in seen["token"]]
+    table = seen.copy()
+    table.insert(1, "predicted", ["–" if each is ... else each for each in predicted])
+    return table
+
+
 def _asked(lab, tokens: list[str | None], path: str, at: str, host: str, method: str) -> list[Answer]:
-    pod = pods.ready_pod(lab.client, CLIENT)
-    if pod is None:
-        raise TrafficError(f"No pod of {CLIENT} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
     url = f"http://{at}{http.target(path)}"
     config = "\nnext\n".join(_request(number, url, token, host, method) for number, token in enumerate(tokens, 1))
     command = ["sh", "-c", SCRIPT, "sh", config, str(len(tokens))]
-    done = channels.execute(lab.client, pod["metadata"]["name"], CLIENT, command)
+    done = channels.execute(lab.client, _client(lab), CLIENT, command)
     bodies = [each.replace("\r\n", "\n") for each in done.stdout.split(BETWEEN)[1:]]
     return [Answer(_line(url, token, host, method), body, done.stderr) for token, body in zip(tokens, bodies, strict=True)]
+
+
+def _client(lab) -> str:
+    pod = pods.ready_pod(lab.client, CLIENT)
+    if pod is None:
+        raise TrafficError(f"No pod of {CLIENT} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
+    return pod["metadata"]["name"]
 
 
 def _request(number: int, url: str, token: str | None, host: str, method: str) -> str:

@@ -164,7 +164,8 @@ def a_route(seen: table("version", text=["token"], numbers=["status"])) -> str:
     for name, version in (("a tester", "v3"), ("somebody", "v1"), ("no token", "v1")):
         if rows[name].version != version:
             raise wrong(
-                f"{name} is served by {rows[name].version or 'nobody'}, not by {version}", "Which claim does 08-gateway.yaml look at?"
+                f"{name} is served by {'nobody' if rows[name].version == '–' else rows[name].version}, not by {version}",
+                "Which claim does 08-gateway.yaml look at?",
             )
     return "a tester is served by v3, everybody else by v1, and a bad token by nobody."
 

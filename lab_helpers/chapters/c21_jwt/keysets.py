@@ -14,7 +14,6 @@ from lab_helpers.core.manifests import beside, find, title
 from lab_helpers.istio import apply, envoy
 from lab_helpers.kube import channels, objects, pods
 from lab_helpers.kube.apply import Manifest, Outcome
-from lab_helpers.kube.commands import Output
 
 LONG = 24  # characters of a value that are shown whole
 PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k")  # what a published key does not have (RFC 7518)
@@ -64,8 +63,8 @@ def apply_with(lab, manifest: str, jwks: dict | str | None = None, **values: str
     return replace(done, changes=changes, manifests=[Manifest(manifest, written, [title(each) for each in documents], beside(manifest))])
 
 
-def refusal(change: Callable[[], object]) -> Output:
-    """Make a change that a proxy is going to refuse, and return what it says.
+def refusal(change: Callable[[], object]) -> str:
+    """Make a change that a proxy is going to refuse; what it has said, without the names of pods.
 
     Raises
     ------
@@ -75,7 +74,7 @@ def refusal(change: Callable[[], object]) -> Output:
     try:
         change()
     except MeshError as error:
-        return Output("istioctl proxy-status would say SYNCED; the proxy says:", error.what.strip())
+        return re.sub(r"(\w+-v\d)-[a-f0-9]{6,10}-[a-z0-9]{5}\.\S+", r"\1", error.what.strip())
     raise MeshError("Every proxy has taken the change.", "Run the cells above it again, in order.")
 
 

@@ -74,7 +74,7 @@ def ended(value: float, counts: dict[int, int]) -> Drawing:
 
 
 def plot_stream(seen: pd.DataFrame) -> Drawing:
-    """Each request of a stream as a stroke, in the order of time: a row for each key, red where it failed, and what was going on meanwhile."""
+    """Each request of a stream as a stroke, in order, in the row of its key; red where it failed; and what was going on meanwhile."""
     names = list(dict.fromkeys(seen["by"]))
     phases = list(dict.fromkeys(seen["during"]))
     left, wide, row, top = 90, 520, 26, 12

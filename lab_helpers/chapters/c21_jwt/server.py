@@ -36,8 +36,8 @@ def publish(lab, content: dict | str, name: str = "jwks.json") -> Output:
 
 
 @objects.sentences("Reading the server's log")
-def visits(lab) -> pd.DataFrame:
-    """Who has asked the server for what, as it has printed it.
+def visits(lab, name: str) -> pd.DataFrame:
+    """Who has asked the server for a file, as it has printed it.
 
     Returns
     -------
@@ -46,7 +46,8 @@ def visits(lab) -> pd.DataFrame:
     """
     address = f"/api/v1/namespaces/{lab.namespace}/pods/{_server(lab)}/log"
     printed = lab.client.raw(address, {"container": APP}).text
-    return pd.DataFrame(PRINTED.findall(printed), columns=["path", "status", "agent"]).astype({"status": int})
+    rows = [each for each in PRINTED.findall(printed) if each[0].startswith(f"/{name}")]
+    return pd.DataFrame(rows, columns=["path", "status", "agent"]).astype({"status": int})
 
 
 def _server(lab) -> str:

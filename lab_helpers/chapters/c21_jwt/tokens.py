@@ -6,7 +6,6 @@ import base64
 import json
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from lab_helpers.core.errors import TrafficError
 
@@ -86,17 +85,6 @@ def when(moment: float, now: float) -> str:
         return "now"
     size, unit = next(((size, unit) for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")) if apart >= 0.99 * size), (1, "s"))
     return f"{apart / size:.0f} {unit} ago" if moment < now else f"in {apart / size:.0f} {unit}"
-
-
-def date(moment: float) -> str:
-    """A time of a token as a date.
-
-    Examples
-    --------
-    >>> date(1_782_191_719)
-    '2026-06-23 05:15:19 UTC'
-    """
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def coded(part: dict) -> str:
