@@ -128,7 +128,7 @@ def test_a_value_that_is_missing_is_named():
     with pytest.raises(ManifestError, match="wants a value for JWKS"):
         keysets.apply_with(Cluster({}), "21_jwt/02-authentication.yaml")
     with pytest.raises(ManifestError, match="wants a value for FILE"):
-        keysets.apply_with(Cluster({}), "21_jwt/10-by-uri.yaml")
+        keysets.apply_with(Cluster({}), "21_jwt/11-by-uri.yaml")
 
 
 def test_a_manifest_is_applied_with_its_values_and_shown_without_them(monkeypatch):
@@ -144,9 +144,9 @@ def test_a_manifest_is_applied_with_its_values_and_shown_without_them(monkeypatc
     done = keysets.apply_with(lab, "21_jwt/02-authentication.yaml", keysets.key_set(ONE))
     assert json.loads(applied[0]["spec"]["jwtRules"][0]["jwks"]) == keysets.key_set(ONE)
     assert "${JWKS}" in done.manifests[0].text and done.command.startswith("JWKS=$(cat jwks.json) envsubst < manifests/21_jwt/02")
-    keysets.apply_with(lab, "21_jwt/10-by-uri.yaml", FILE="a.json")
+    keysets.apply_with(lab, "21_jwt/11-by-uri.yaml", FILE="a.json")
     assert applied[1]["spec"]["jwtRules"][0]["jwksUri"] == "http://keys.alice.svc.cluster.local:8080/a.json"
-    keysets.apply_with(lab, "21_jwt/09-at-the-gateway.yaml", keysets.key_set(ONE))
+    keysets.apply_with(lab, "21_jwt/10-at-the-gateway.yaml", keysets.key_set(ONE))
     assert applied[2]["spec"]["selector"]["matchLabels"] == {"istio": "own-ingress-alice"}
 
 
@@ -232,10 +232,13 @@ def test_only_a_file_of_its_folder_is_published():
 
 
 def test_visits_are_read_from_what_the_server_prints():
-    raw = type("Text", (), {"text": "GET /a.json 200 Go-http-client/1.1\nTraceback\nGET /b.json 404 curl/8.16.0\n"})
+    raw = type("Text", (), {"text": "GET /a.json 200 Go-http-client/1.1 None\nTraceback\nGET /b.json 404 curl/8.16.0 quentin\n"})
     lab = Cluster({server.pods.POD: [pod("keys-1", app="keys")]}, raw=lambda path, params: raw)
-    assert server.visits(lab, "a.json").values.tolist() == [["/a.json", 200, "Go-http-client/1.1"]]
-    assert server.visits(lab, "b.json").values.tolist() == [["/b.json", 404, "curl/8.16.0"]] and len(server.visits(lab, "c.json")) == 0
+    assert server.visits(lab, "a.json").values.tolist() == [["/a.json", 200, "Go-http-client/1.1", "None"]]
+    assert (
+        server.visits(lab, "b.json").values.tolist() == [["/b.json", 404, "curl/8.16.0", "quentin"]]
+        and len(server.visits(lab, "c.json")) == 0
+    )
 
 
 # The stream.

@@ -11,7 +11,7 @@ from lab_helpers.chapters.c21_jwt.keysets import apply_with, key_set, keys_of, n
 from lab_helpers.chapters.c21_jwt.minting import mint, mint_each
 from lab_helpers.chapters.c21_jwt.pictures import grace, plot_stream, way_in
 from lab_helpers.chapters.c21_jwt.rotation import Stream
-from lab_helpers.chapters.c21_jwt.server import publish, visits
+from lab_helpers.chapters.c21_jwt.server import failures, publish, shut_down, visits
 from lab_helpers.chapters.c21_jwt.tokens import read, shortened
 from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
@@ -33,7 +33,7 @@ CHAPTER = Chapter(
 )
 
 __all__ = [
-    "Knob", "RSAKey", "Stream", "apply_with", "ask", "ask_each", "ask_routes", "beside", "check", "connect", "grace", "jwt", "key_set",
-    "keys_of", "mint", "mint_each", "new_file", "plot_stream", "predict", "progress", "publish", "read", "refusal", "rehearse", "resolve",
-    "shortened", "solution", "time", "visits", "way_in",
+    "Knob", "RSAKey", "Stream", "apply_with", "ask", "ask_each", "ask_routes", "beside", "check", "connect", "failures", "grace", "jwt",
+    "key_set", "keys_of", "mint", "mint_each", "new_file", "plot_stream", "predict", "progress", "publish", "read", "refusal", "rehearse",
+    "resolve", "shortened", "shut_down", "solution", "time", "visits", "way_in",
 ]  # fmt: skip

@@ -52,7 +52,15 @@ class Answer(Output):
 
 
 @objects.sentences("Asking")
-def ask(lab, token: str | None = None, path: str = "/productpage", at: str = SERVER, host: str = "", method: str = "GET") -> Answer:
+def ask(
+    lab,
+    token: str | None = None,
+    path: str = "/productpage",
+    at: str = SERVER,
+    host: str = "",
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
     """Send one request with `token`, and return the answer.
 
     Parameters
@@ -64,13 +72,15 @@ def ask(lab, token: str | None = None, path: str = "/productpage", at: str = SER
         Service and port that are asked.
     host : str
         Another ``Host`` than that.
+    headers : mapping, optional
+        Sent along.
 
     Raises
     ------
     TrafficError
         There is no pod to send from, or the path or the token cannot be sent.
     """
-    (found,) = _asked(lab, [token], path, at, host, method)
+    (found,) = _asked(lab, [token], path, at, host, method, headers)
     return found
 
 
@@ -123,9 +133,11 @@ def beside(seen: pd.DataFrame, mine: Mapping[str, object]) -> pd.DataFrame:
     return table
 
 
-def _asked(lab, tokens: list[str | None], path: str, at: str, host: str, method: str) -> list[Answer]:
+def _asked(
+    lab, tokens: list[str | None], path: str, at: str, host: str, method: str, headers: Mapping[str, str] | None = None
+) -> list[Answer]:
     url = f"http://{at}{http.target(path)}"
-    config = "\nnext\n".join(_request(number, url, token, host, method) for number, token in enumerate(tokens, 1))
+    config = "\nnext\n".join(_request(number, url, token, host, method, headers or {}) for number, token in enumerate(tokens, 1))
     command = ["sh", "-c", SCRIPT, "sh", config, str(len(tokens))]
     done = channels.execute(lab.client, _client(lab), CLIENT, command)
     bodies = [each.replace("\r\n", "\n") for each in done.stdout.split(BETWEEN)[1:]]
@@ -139,8 +151,9 @@ def _client(lab) -> str:
     return pod["metadata"]["name"]
 
 
-def _request(number: int, url: str, token: str | None, host: str, method: str) -> str:
-    sent = http.fields({**({"authorization": f"Bearer {token}"} if token is not None else {}), **({"host": host} if host else {})})
+def _request(number: int, url: str, token: str | None, host: str, method: str, headers: Mapping[str, str]) -> str:
+    named = {**({} if token is None else {"authorization": f"Bearer {token}"}), **({"host": host} if host else {})}
+    sent = http.fields({**named, **headers})
     lines = [f'url = "{url}"', f'output = "{number}"', "include", "silent", "show-error", f"max-time = {PATIENCE}", f"request = {method}"]
     return "\n".join([*lines, *(http.option(name, value) for name, value in sent.items())])
 

@@ -165,7 +165,7 @@ def a_route(seen: table("version", text=["token"], numbers=["status"])) -> str:
         if rows[name].version != version:
             raise wrong(
                 f"{name} is served by {'nobody' if rows[name].version == '–' else rows[name].version}, not by {version}",
-                "Which claim does 08-gateway.yaml look at?",
+                "Which claim does 09-gateway.yaml look at?",
             )
     return "a tester is served by v3, everybody else by v1, and a bad token by nobody."
 
@@ -197,7 +197,7 @@ def outage(before: Told, during: Told, anew: Told, answer: float) -> str:
     if first[name] != 200 or then[name] != 200:
         raise wrong(
             f"the token got {first[name]:g} before the outage, and {then[name]:g} during it",
-            "Is 10-by-uri.yaml applied, with the file that was published?",
+            "Is 11-by-uri.yaml applied, with the file that was published?",
         )
     if last[name] != 401:
         raise wrong(f"with an address that nobody has read yet it got {last[name]:g}", "Was the server away when it was applied?")

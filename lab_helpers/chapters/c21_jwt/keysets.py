@@ -11,13 +11,14 @@ from dataclasses import replace
 from lab_helpers.core import text
 from lab_helpers.core.errors import ManifestError, MeshError
 from lab_helpers.core.manifests import beside, find, title
-from lab_helpers.istio import apply, envoy
-from lab_helpers.kube import channels, objects, pods
+from lab_helpers.core.wait import wait_until
+from lab_helpers.istio import analysis, apply, istiod
+from lab_helpers.kube import objects, pods
 from lab_helpers.kube.apply import Manifest, Outcome
 
+REFUSED = 10.0  # seconds
 LONG = 24  # characters of a value that are shown whole
 PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k")  # what a published key does not have (RFC 7518)
-FILTER = "envoy.filters.http.jwt_authn"
 NOBODYS = "(a key of istiod's own)"  # which it puts where it has none: its private half was thrown away
 
 
@@ -59,23 +60,30 @@ def apply_with(lab, manifest: str, jwks: dict | str | None = None, **values: str
     documents = [_filled(each, values) for each in apply.load_for(lab, [manifest])]
     names = " ".join(f"{name}={'$(cat jwks.json)' if name == 'JWKS' else values[name]}" for name in wanted)
     done = apply.write(lab, documents, f"{names} envsubst < manifests/{manifest} | kubectl apply --server-side -f -")
-    changes = [replace(each, diff=_diff(each.diff)) for each in done.changes]
+    changes = [replace(each, diff=_diff(each.diff)) for each in analysis.unread(lab, done.changes)]
     return replace(done, changes=changes, manifests=[Manifest(manifest, written, [title(each) for each in documents], beside(manifest))])
 
 
-def refusal(change: Callable[[], object]) -> str:
-    """Make a change that a proxy is going to refuse; what it has said, without the names of pods.
+def refusal(lab, change: Callable[[], object]) -> str:
+    """Make a change that a proxy of the namespace is going to refuse; what it has said, without the names of pods.
 
     Raises
     ------
     MeshError
         None has refused it.
     """
+
+    def refused() -> list[str]:
+        return [why for each in istiod.proxies(lab.client) if each.namespace == lab.namespace for why in each.refused]
+
     try:
         change()
     except MeshError as error:
-        return re.sub(r"(\w+-v\d)-[a-f0-9]{6,10}-[a-z0-9]{5}\.\S+", r"\1", error.what.strip())
-    raise MeshError("Every proxy has taken the change.", "Run the cells above it again, in order.")
+        said = error.what
+    else:  # on a busy machine, the push that was waited for may have been somebody else's
+        do = "Run the cells above it again, in order."
+        said = "; ".join(wait_until(refused, "a proxy to refuse the change", REFUSED, 0.05, lambda: "every proxy has taken it.", do=do))
+    return re.sub(r"(\w+-v\d)-[a-f0-9]{6,10}-[a-z0-9]{5}\.\S+", r"\1", said.strip())
 
 
 def new_file() -> str:
@@ -124,37 +132,16 @@ def keys_of(lab, app: str = "productpage") -> dict[str, list[str]]:
     pod = pods.ready_pod(lab.client, app)
     if pod is None:
         raise MeshError(f"No pod of {app} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
-    path = "/config_dump?resource=dynamic_listeners"
-    dump = channels.get_json(lab.client, lab.namespace, pod["metadata"]["name"], envoy.ADMIN, path)
-    return {provider["issuer"]: _kids(provider) for provider in _providers(dump)}
+    return {issuer: _kids(held) for issuer, held in analysis.token_keys(lab, pod["metadata"]["name"]).items()}
 
 
-def _providers(held) -> list[dict]:
-    """What each filter for tokens in a dump of listeners has, wherever it stands; one that stands in several chains counts once."""
-    found: dict[str, dict] = {}
-
-    def look(each) -> None:
-        if isinstance(each, dict):
-            if each.get("name") == FILTER:
-                for provider in (each.get("typed_config") or {}).get("providers", {}).values():
-                    found.setdefault(provider.get("issuer", ""), provider)
-            for value in each.values():
-                look(value)
-        elif isinstance(each, list):
-            for value in each:
-                look(value)
-
-    look([each.get("active_state") for each in held.get("configs") or []])
-    return list(found.values())
-
-
-def _kids(provider: dict) -> list[str]:
-    inline = (provider.get("local_jwks") or {}).get("inline_string")
+def _kids(held: str) -> list[str]:
+    if analysis.NOBODYS in held:
+        return [NOBODYS]
     try:
-        keys = json.loads(inline)["keys"]
+        return [each.get("kid", "(no kid)") for each in json.loads(held)["keys"]]
     except (TypeError, ValueError, KeyError):
-        return [f"(no key set: {str(inline)[:LONG].strip()}…)"]
-    return [each.get("kid", NOBODYS) for each in keys]
+        return [f"(no key set: {held[:LONG].strip()}…)"]
 
 
 def _filled(value, values: dict[str, str]):
