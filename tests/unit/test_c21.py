@@ -9,6 +9,9 @@ from joserfc import jwt
 
 from lab_helpers.chapters.c21_jwt import asking, checks, keysets, minting, pictures, rotation, server, tokens
 from lab_helpers.core.errors import ManifestError, MeshError, TrafficError
+from lab_helpers.istio import istiod
+from lab_helpers.istio.analysis import tokens as by_proxy
+from lab_helpers.kube.apply import Change
 from lab_helpers.kube.commands import Output
 from lab_helpers.show.checks import check
 from tests.objects import Cluster, pod
@@ -150,33 +153,73 @@ def test_a_manifest_is_applied_with_its_values_and_shown_without_them(monkeypatc
     assert applied[2]["spec"]["selector"]["matchLabels"] == {"istio": "own-ingress-alice"}
 
 
-def test_what_a_proxy_has_is_read_by_issuer_and_its_own_key_is_told_from_a_key_set(monkeypatch):
-    def provider(issuer, text):
-        return {"issuer": issuer, "local_jwks": {"inline_string": text}}
+def dump(**held):
+    """What the admin port of a proxy says that has these key sets, by issuer, in two chains of one listener; another one it has refused."""
 
-    providers = {
-        "origins-0": provider("https://a.example", json.dumps(keysets.key_set(ONE, TWO))),
-        "origins-1": provider("https://b.example", '{"keys": [{"kty": "RSA", "n": "x", "e": "AQAB"}]}'),
-        "origins-2": provider("https://c.example", "<html>"),
+    def chain(providers):
+        return {"filters": [{"typed_config": {"http_filters": [{"name": by_proxy.FILTER, "typed_config": {"providers": providers}}]}}]}
+
+    told = [{"issuer": f"https://{name}.example", "local_jwks": {"inline_string": text}} for name, text in held.items()]
+    taken = chain({f"origins-{at}": each for at, each in enumerate(told)})
+    refused = chain({"origins-0": {"issuer": "https://refused.example"}})
+    return {
+        "configs": [{"active_state": {"listener": {"filter_chains": [taken, taken]}}, "error_state": {"failed_configuration": refused}}]
     }
-    chain = {"filters": [{"typed_config": {"http_filters": [{"name": keysets.FILTER, "typed_config": {"providers": providers}}]}}]}
-    dump = {"configs": [{"active_state": {"listener": {"filter_chains": [chain, chain]}}, "error_state": {"failed_configuration": chain}}]}
-    monkeypatch.setattr(keysets.channels, "get_json", lambda *_: dump)
-    lab = Cluster({keysets.pods.POD: [pod("productpage-v1-1", app="productpage")]})
+
+
+NOBODYS = json.dumps({"keys": [{"kty": "RSA", "n": f"{by_proxy.NOBODYS}tEJ4", "e": "AQAB"}]})
+
+
+def test_what_a_proxy_has_is_read_by_issuer_and_the_key_of_istiod_is_told_from_a_key_set(monkeypatch):
+    held = dump(a=json.dumps(keysets.key_set(ONE, TWO)), b=NOBODYS, c="<html>", d='{"keys": [{"kty": "RSA"}]}')
+    monkeypatch.setattr(by_proxy.channels, "get_json", lambda *_: held)
+    lab = Cluster({by_proxy.POD: [pod("productpage-v1-1", app="productpage")]})
     assert keysets.keys_of(lab) == {
-        "https://a.example": ["one", "two"], "https://b.example": [keysets.NOBODYS], "https://c.example": ["(no key set: <html>…)"],
+        "https://a.example": ["one", "two"], "https://b.example": [keysets.NOBODYS],
+        "https://c.example": ["(no key set: <html>…)"], "https://d.example": ["(no kid)"],
     }  # fmt: skip
     with pytest.raises(MeshError, match="No pod of productpage is ready"):
         keysets.keys_of(Cluster({}))
 
 
-def test_a_refusal_is_told_and_its_absence_as_well():
+def authentication(*rules):
+    spec = {"selector": {"matchLabels": {"app": "productpage"}}, "jwtRules": list(rules)}
+    return {"kind": "RequestAuthentication", "metadata": {"name": "mine"}, "spec": spec}
+
+
+def test_an_address_that_was_not_read_is_told_once_and_nothing_else_is_asked(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        by_proxy.channels, "get_json", lambda *where: asked.append(where) or dump(a=json.dumps(keysets.key_set(ONE)), b=NOBODYS)
+    )
+    proxy = pod("productpage-v1-1", spec={"initContainers": [{"name": "istio-proxy", "restartPolicy": "Always"}]}, app="productpage")
+    uris = [{"issuer": f"https://{name}.example", "jwksUri": f"http://{name}/keys.json"} for name in "ab"]
+    lab = Cluster({by_proxy.POD: [proxy], by_proxy.AUTHENTICATION: [authentication(*uris)]})
+    (told,) = by_proxy.unread(lab, [Change("RequestAuthentication mine", "created", warnings=("one",))])
+    assert told.warnings[0] == "one" and len(told.warnings) == 2
+    assert told.warnings[1].startswith(
+        "istiod could not read a key set from http://b/keys.json, so every token of https://b.example is refused."
+    )
+    inline = Cluster({by_proxy.POD: [proxy], by_proxy.AUTHENTICATION: [authentication({"issuer": "https://b.example", "jwks": "{}"})]})
+    before = len(asked)
+    assert by_proxy.unread(inline, [Change("RequestAuthentication mine", "created")])[0].warnings == ()
+    assert by_proxy.unread(lab, [Change("Service mine", "created")])[0].warnings == () and len(asked) == before
+    gone = Cluster({by_proxy.POD: [pod("a", ready=False, app="productpage")], by_proxy.AUTHENTICATION: [authentication(*uris)]})
+    assert by_proxy.unread(gone, [Change("RequestAuthentication mine", "created")])[0].warnings == ()
+
+
+def test_a_refusal_is_told_and_its_absence_as_well(monkeypatch):
     def refused():
         raise MeshError("productpage-v1-7bb75b6cc8-xd4vw.alice refused Listener: it is rubbish\n", "Undo it.")
 
-    assert keysets.refusal(refused) == "productpage-v1 refused Listener: it is rubbish"
-    with pytest.raises(MeshError, match="Every proxy has taken the change"):
-        keysets.refusal(lambda: None)
+    lab, late = Cluster({}), [[], [istiod.Proxy("productpage-v1-7bb75b6cc8-xd4vw", "default", errors={"Listener": "it is rubbish"})]]
+    assert keysets.refusal(lab, refused) == "productpage-v1 refused Listener: it is rubbish"
+    monkeypatch.setattr(istiod, "proxies", lambda client: late.pop(0))
+    assert keysets.refusal(lab, lambda: None) == "productpage-v1 refused Listener: it is rubbish"
+    monkeypatch.setattr(istiod, "proxies", lambda client: [istiod.Proxy("productpage-v1", "others", errors={"Listener": "another's"})])
+    monkeypatch.setattr(keysets, "REFUSED", 0.0)
+    with pytest.raises(MeshError, match="every proxy has taken it"):
+        keysets.refusal(lab, lambda: None)
 
 
 def test_a_file_has_a_name_that_nobody_has_asked_for():
@@ -239,6 +282,27 @@ def test_visits_are_read_from_what_the_server_prints():
         server.visits(lab, "b.json").values.tolist() == [["/b.json", 404, "curl/8.16.0", "quentin"]]
         and len(server.visits(lab, "c.json")) == 0
     )
+
+
+def test_what_istiod_could_not_read_is_told_once_by_address(monkeypatch):
+    line = "2026-11-27T20:37:33Z\terror\tmodel\tFailed to fetch public key from jwks URI"
+    log = f"""{line} "http://keys:8080/a.json": status 404, message "<html>"
+{line} "http://keys:9999/a.json": Get "http://keys:9999/a.json": dial tcp 10.0.0.1:9999: connect: connection refused
+{line} "http://keys:9999/a.json": Get "http://keys:9999/a.json": dial tcp 10.0.0.1:9999: connect: connection refused
+{line} "http://keys:8080/b.json": status 500
+"""
+    monkeypatch.setattr(server.istiod, "pods", lambda client: [{"metadata": {"name": "istiod-1", "namespace": "istio-system"}}])
+    lab = Cluster({}, raw=lambda path, params: type("Text", (), {"text": log}))
+    assert server.failures(lab, "a.json").values.tolist() == [
+        ["http://keys:8080/a.json", "status 404"],
+        ["http://keys:9999/a.json", "dial tcp 10.0.0.1:9999: connect: connection refused"],
+    ]
+
+
+def test_the_server_is_away_when_its_pods_are():
+    left = [pod("keys-1", app="keys")]
+    lab = Cluster({server.pods.POD: left}, run=lambda line: left.clear() or Output(line, ""))
+    assert "--replicas=0" in server.shut_down(lab).command and not left
 
 
 # The stream.

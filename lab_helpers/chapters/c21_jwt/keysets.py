@@ -12,7 +12,8 @@ from lab_helpers.core import text
 from lab_helpers.core.errors import ManifestError, MeshError
 from lab_helpers.core.manifests import beside, find, title
 from lab_helpers.core.wait import wait_until
-from lab_helpers.istio import analysis, apply, istiod
+from lab_helpers.istio import apply, istiod
+from lab_helpers.istio.analysis import tokens
 from lab_helpers.kube import objects, pods
 from lab_helpers.kube.apply import Manifest, Outcome
 
@@ -60,7 +61,7 @@ def apply_with(lab, manifest: str, jwks: dict | str | None = None, **values: str
     documents = [_filled(each, values) for each in apply.load_for(lab, [manifest])]
     names = " ".join(f"{name}={'$(cat jwks.json)' if name == 'JWKS' else values[name]}" for name in wanted)
     done = apply.write(lab, documents, f"{names} envsubst < manifests/{manifest} | kubectl apply --server-side -f -")
-    changes = [replace(each, diff=_diff(each.diff)) for each in analysis.unread(lab, done.changes)]
+    changes = [replace(each, diff=_diff(each.diff)) for each in tokens.unread(lab, done.changes)]
     return replace(done, changes=changes, manifests=[Manifest(manifest, written, [title(each) for each in documents], beside(manifest))])
 
 
@@ -132,11 +133,11 @@ def keys_of(lab, app: str = "productpage") -> dict[str, list[str]]:
     pod = pods.ready_pod(lab.client, app)
     if pod is None:
         raise MeshError(f"No pod of {app} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
-    return {issuer: _kids(held) for issuer, held in analysis.token_keys(lab, pod["metadata"]["name"]).items()}
+    return {issuer: _kids(held) for issuer, held in tokens.token_keys(lab, pod["metadata"]["name"]).items()}
 
 
 def _kids(held: str) -> list[str]:
-    if analysis.NOBODYS in held:
+    if tokens.NOBODYS in held:
         return [NOBODYS]
     try:
         return [each.get("kid", "(no kid)") for each in json.loads(held)["keys"]]

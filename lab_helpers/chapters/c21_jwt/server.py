@@ -49,7 +49,7 @@ def visits(lab, name: str) -> pd.DataFrame:
         One row a request, in order: ``path``, ``status``, ``agent`` (the program that asked, as it calls itself), ``user`` (what
         stood in the header ``x-user``, or None).
     """
-    printed = _log(lab, _server(lab), {"container": APP})
+    printed = _log(lab, lab.namespace, _server(lab), {"container": APP})
     rows = [each for each in PRINTED.findall(printed) if each[0].startswith(f"/{name}")]
     return pd.DataFrame(rows, columns=["path", "status", "agent", "user"]).astype({"status": int})
 
@@ -72,15 +72,14 @@ def failures(lab, name: str) -> pd.DataFrame:
     pandas.DataFrame
         One row an address: ``address``, ``why``.
     """
-    printed = [_log(lab, each, {"sinceSeconds": "600"}) for each in istiod.pods(lab.client)]
+    printed = [_log(lab, each["metadata"]["namespace"], each, {"sinceSeconds": "600"}) for each in istiod.pods(lab.client)]
     told = dict(each for text in printed for each in FAILED.findall(text) if name in each[0])
     rows = [(address, re.sub(r'^Get "[^"]*": |, message .*', "", why)) for address, why in told.items()]
     return pd.DataFrame(rows, columns=["address", "why"])
 
 
-def _log(lab, pod: dict, params: dict[str, str]) -> str:
-    metadata = pod["metadata"]
-    return lab.client.raw(f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/log", params).text
+def _log(lab, namespace: str, pod: dict, params: dict[str, str]) -> str:
+    return lab.client.raw(f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}/log", params).text
 
 
 def _server(lab) -> dict:

@@ -1,25 +1,18 @@
-"""What can be said of objects that were taken, and yet may not do what they say: by ``istioctl analyze``, and by what a proxy has got."""
+"""By which keys a proxy checks tokens, and key sets that istiod could not read: of those, nothing but its log would tell."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from lab_helpers.istio import envoy
-from lab_helpers.kube import channels, commands, pods
+from lab_helpers.istio import envoy, proxies
+from lab_helpers.kube import channels, pods
 from lab_helpers.kube.apply import Change
 from lab_helpers.kube.kinds import POD, Kind
 
 AUTHENTICATION, FILTER = Kind("security.istio.io/v1", "RequestAuthentication"), "envoy.filters.http.jwt_authn"
 # How the key begins that istiod puts where it could not read a key set: its private half was thrown away, so no token fits.
 NOBODYS = "0xObjM0UvS_oaazjpEYlAbwc"
-
-
-def noted(lab, changes: Iterable[Change]) -> list[Change]:
-    """The changes, each with what the analyzers say of its object."""
-    said = _messages(lab)
-    return unread(lab, [replace(each, warnings=(*each.warnings, *said.get(each.what, ()))) for each in changes])
 
 
 def unread(lab, changes: Iterable[Change]) -> list[Change]:
@@ -42,7 +35,11 @@ def _unread(lab, what: str) -> Iterator[str]:
     spec = (lab.client.get(AUTHENTICATION, name) or {}).get("spec", {}) if kind == AUTHENTICATION.kind else {}
     remote = {each.get("issuer", ""): each["jwksUri"] for each in spec.get("jwtRules", []) if each.get("jwksUri") and not each.get("jwks")}
     labels = spec.get("selector", {}).get("matchLabels")
-    selected = next((each for each in lab.client.list(POD, labels=labels) if pods.ready(each)), None) if remote else None
+    selected = (
+        next((each for each in lab.client.list(POD, labels=labels) if pods.ready(each) and proxies.has_proxy(each)), None)
+        if remote
+        else None
+    )
     held = token_keys(lab, selected["metadata"]["name"]) if selected else {}
     for issuer, address in remote.items():
         if NOBODYS in held.get(issuer, ""):
@@ -62,15 +59,3 @@ def _providers(held) -> Iterator[dict]:
     elif isinstance(held, list):
         for value in held:
             yield from _providers(value)
-
-
-def _messages(lab) -> dict[str, list[str]]:
-    """By object, as ``VirtualService reviews``: level, what is wrong, and the code by which Istio's documentation has it."""
-    found: dict[str, list[str]] = {}
-    # Exit code and text differ by what was found; as JSON it is always 0.
-    for each in json.loads(commands.run(lab.client, "istioctl analyze --output json").stdout or "[]"):
-        kind, _, place = each["origin"].partition(" ")
-        namespace, _, name = place.rpartition("/")
-        if namespace in (lab.namespace, ""):
-            found.setdefault(f"{kind} {name}", []).append(f"{each['level']}: {each['message']} [{each['code']}]")
-    return found
