@@ -173,6 +173,21 @@ SEEN = {
     "20.i": "200 for a few answers at most, then 403",
     "20.j": "200 directly, 403 by the gateway",
     "20.k": "200: the rule does not apply to it",
+    "21.a": "no key at all",
+    "21.b": "200: the page",
+    "21.c": "it cannot be read",
+    "21.d": "403: not allowed",
+    "21.e": "5",
+    "21.f": "no: the text is another one",
+    "21.g": "403",
+    "21.h": "nothing",
+    "21.i": "the tester, by v1",
+    "21.j": "only those of the hurry, with tokens by the key that has gone",
+    "21.k": "1",
+    "21.l": "401",
+    "21.m": "200",
+    "21.n": "200",
+    "21.o": "401",
 }
 # The text names no answer: it depends on the cluster, on the machine, or on chance.
 OPEN = {"01.b", "02.a", "02.d", "02.e", "05.d", "08.b", "11.g", "11.i", "12.i", "15.a", "15.h", "16.a", "16.e", "17.i"}

@@ -1,0 +1,89 @@
+"""The web server on which an issuer publishes its keys, and who has come to read them."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+
+from lab_helpers.core.errors import TrafficError
+from lab_helpers.core.wait import wait_until_none
+from lab_helpers.istio import istiod
+from lab_helpers.kube import channels, objects, pods
+from lab_helpers.kube.commands import Output
+from lab_helpers.kube.kinds import POD
+
+APP, FOLDER = "keys", "/keys"
+FILE = re.compile(r"[a-z0-9-]+\.json")
+FAILED = re.compile(r'Failed to fetch public key from jwks URI "([^"]*)": (.*)')
+PRINTED = re.compile(r"^GET (\S+) (\d+) (\S+) (\S+)", re.MULTILINE)
+
+
+@objects.sentences("Publishing")
+def publish(lab, content: dict | str, name: str = "jwks.json") -> Output:
+    """Put a file where the server shows it; a key set, or any text.
+
+    Raises
+    ------
+    TrafficError
+        The server is not there, or the file cannot have that name.
+    """
+    if not FILE.fullmatch(name):
+        raise TrafficError(f"The server cannot show {name!r}.", "Name the file like jwks.json.")
+    written = content if isinstance(content, str) else json.dumps(content)
+    write = ["sh", "-c", 'printf %s "$1" > "$2.new" && mv "$2.new" "$2"', "sh", written, f"{FOLDER}/{name}"]
+    done = channels.execute(lab.client, _server(lab)["metadata"]["name"], APP, write)
+    if done.code:
+        raise TrafficError(f"{name} could not be written: {done.stderr.strip()}", "See whether the server runs: kubectl get pods.")
+    return Output(f"kubectl exec -i deploy/{APP} -c {APP} -- sh -c 'cat > {FOLDER}/{name}' < {name}", "")
+
+
+@objects.sentences("Reading the server's log")
+def visits(lab, name: str) -> pd.DataFrame:
+    """Who has asked the server for a file, as it has printed it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a request, in order: ``path``, ``status``, ``agent`` (the program that asked, as it calls itself), ``user`` (what
+        stood in the header ``x-user``, or None).
+    """
+    printed = _log(lab, lab.namespace, _server(lab), {"container": APP})
+    rows = [each for each in PRINTED.findall(printed) if each[0].startswith(f"/{name}")]
+    return pd.DataFrame(rows, columns=["path", "status", "agent", "user"]).astype({"status": int})
+
+
+@objects.sentences("Shutting the server down")
+def shut_down(lab) -> Output:
+    """Have the server go away; return when it has."""
+    done = lab.run(f"kubectl scale deployment {APP} --replicas=0")
+    left = lambda: [each["metadata"]["name"] for each in lab.client.list(POD, labels={"app": APP})]  # noqa: E731
+    wait_until_none(left, "the server to end", "See its pods: kubectl get pods -l app=keys.", 60, 0.1)
+    return done
+
+
+@objects.sentences("Reading the log of istiod")
+def failures(lab, name: str) -> pd.DataFrame:
+    """Why istiod could not read addresses of which `name` is a part, as it has logged it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an address: ``address``, ``why``.
+    """
+    printed = [_log(lab, each["metadata"]["namespace"], each, {"sinceSeconds": "600"}) for each in istiod.pods(lab.client)]
+    told = dict(each for text in printed for each in FAILED.findall(text) if name in each[0])
+    rows = [(address, re.sub(r'^Get "[^"]*": |, message .*', "", why)) for address, why in told.items()]
+    return pd.DataFrame(rows, columns=["address", "why"])
+
+
+def _log(lab, namespace: str, pod: dict, params: dict[str, str]) -> str:
+    return lab.client.raw(f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}/log", params).text
+
+
+def _server(lab) -> dict:
+    pod = pods.ready_pod(lab.client, APP)
+    if pod is None:
+        raise TrafficError(f"No pod of {APP} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
+    return pod
