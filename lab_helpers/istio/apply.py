@@ -168,16 +168,17 @@ def _line(lab, verb: str, names: Iterable[str]) -> str:
     read = [document for name in names for document in load(name)]
     changed = [each for each, claimed in zip(read, load_for(lab, names), strict=True) if each != claimed]
     if verb.startswith("delete"):  # by their names, to which it is all the same who may call
-        changed = [each for each in changed if not _identifies(each)]
+        changed = [each for each in changed if not _identifies(lab, each)]
     if not changed:
         return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
-    rest = [each for each in changed if not _identifies(each) and not gateway.own(each)]
+    rest = [each for each in changed if not _identifies(lab, each) and not gateway.own(each)]
     edits = [f's/"\\*"/{gateway.host(lab)}/'] if rest else []
     edits += [f"s/istio: {label}/istio: {label}-{lab.namespace}/" for label in sorted(set().union(*map(gateway.labels, changed)))]
-    edits += [f"s#{HOME}default/#{HOME}{lab.namespace}/#"] if any(map(_identifies, changed)) else []
+    edits += [f"s#{HOME}default/#{HOME}{lab.namespace}/#"] if any(_identifies(lab, each) for each in changed) else []
     quoted = [f"'{each}'" for each in edits]
     return f"sed {' '.join(quoted if len(quoted) == 1 else (f'-e {each}' for each in quoted))} {' '.join(shown)} | kubectl {verb} -f -"
 
 
-def _identifies(document: dict) -> bool:
-    return document["kind"] == "AuthorizationPolicy"
+def _identifies(lab, document: dict) -> bool:
+    """Whether a manifest of the course names an identity of the learner's namespace."""
+    return of_namespace(document, lab.namespace) != document
