@@ -13,8 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab_helpers.chapters.c22_egress import outside
-from lab_helpers.lab import connect
+from lab_helpers.lab import connect, outside
 from lab_helpers.node.machine import MACHINE
 from tests.live import KUBECTL, kubectl, on_node, sh
 

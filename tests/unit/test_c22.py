@@ -11,7 +11,7 @@ import pytest
 import trustme
 from cryptography import x509
 
-from lab_helpers.chapters.c22_egress import checks, drawings, everybody, lines, outside, visitor, visits
+from lab_helpers.chapters.c22_egress import checks, drawings, everybody, lines, visitor, visits
 from lab_helpers.chapters.c22_egress.checks import COFFEE, LOST, PLAIN, TEA
 from lab_helpers.core.errors import MeshError, TrafficError
 from lab_helpers.core.manifests import load
@@ -19,6 +19,7 @@ from lab_helpers.istio import apply, gateway
 from lab_helpers.istio.analysis import entries
 from lab_helpers.kube.commands import Output
 from lab_helpers.kube.kinds import POD, Kind
+from lab_helpers.lab import outside
 from lab_helpers.show.checks import check
 from tests.objects import Cluster, named, pod
 from tests.wrong_answers import fails

@@ -1,6 +1,6 @@
 """Chapter 22, egress: what leaves the mesh, who knows of it, who may, and what keeps the others from it."""
 
-from lab_helpers.chapters.c22_egress import checks, outside  # noqa: F401 (they register themselves)
+from lab_helpers.chapters.c22_egress import checks  # noqa: F401 (they register themselves)
 from lab_helpers.chapters.c22_egress.drawings import draw_reach
 from lab_helpers.chapters.c22_egress.everybody import upgrade, would_change
 from lab_helpers.chapters.c22_egress.lines import logged
@@ -8,7 +8,7 @@ from lab_helpers.chapters.c22_egress.trust import trust
 from lab_helpers.chapters.c22_egress.visitor import arrived, invite, leave, visitor
 from lab_helpers.chapters.c22_egress.visits import curl, reach
 from lab_helpers.kube.apply import Change
-from lab_helpers.lab import Chapter, connect, progress, solution
+from lab_helpers.lab import Chapter, connect, outside, progress, solution
 from lab_helpers.show.checks import check
 from lab_helpers.show.graphs.mesh import plot_graph
 from lab_helpers.show.predictions import predict, resolve

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 
-from lab_helpers.chapters.c22_egress import outside
 from lab_helpers.core.manifests import title
 from lab_helpers.kube import objects
 from lab_helpers.kube.apply import Change, Outcome
+from lab_helpers.lab import outside
 
 NAME = "outside-ca"
 

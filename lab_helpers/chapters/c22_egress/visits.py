@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lab_helpers.chapters.c22_egress import outside
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.istio import envoy
 from lab_helpers.kube import channels, objects, pods
 from lab_helpers.kube.commands import Output
 from lab_helpers.kube.kinds import POD
+from lab_helpers.lab import outside
 
 PATIENCE = 10  # seconds
 TRUSTED = "/tmp/outside-ca.pem"

@@ -1,6 +1,6 @@
 """The world outside of the mesh: three sites under names that nobody has, at addresses that nobody has, with certificates made here.
 
-They are part of the cluster, so that nothing leaves it, and no part of the mesh. Whoever comes first makes them; they stay for the next.
+They are part of the cluster, so that nothing leaves it, and no part of the mesh. Who needs them first makes them; they stay for the next.
 """
 
 from __future__ import annotations
