@@ -207,7 +207,8 @@ def _listeners(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _endpoints(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
     for config in configs:
-        if table := config.get("endpoint_config"):
+        table = config.get("endpoint_config") or {}
+        if "|" in table.get("cluster_name", ""):  # without it, it is one whose endpoints are those that somebody has dialled
             count = sum(len(each.get("lb_endpoints") or []) for each in table.get("endpoints") or [])
             yield table["cluster_name"], {"endpoints": str(count)}
 

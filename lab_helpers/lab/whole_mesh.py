@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from functools import wraps
 from uuid import uuid4
 
 from lab_helpers.core.errors import ClusterError
@@ -18,16 +17,22 @@ from lab_helpers.kube.kinds import POD
 GOVERN = ("PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication", "Sidecar")  # in the root namespace, they are everybody's
 
 
-@wraps(istio.apply)
 def apply(lab, *manifests: str | os.PathLike, whole_mesh: bool = False) -> Outcome:
-    """As `istio.apply.apply`; what would govern other people's namespaces, too, has to be asked for by ``whole_mesh=True``.
+    """Server-side apply manifests and wait: for Deployments to roll out, for every proxy to run the configuration.
 
-    They find it among the events of their namespaces then: ``kubectl get events``.
+    Parameters
+    ----------
+    whole_mesh : bool
+        Whether what governs other people's namespaces as well is meant so. They find a word about it by ``kubectl get events``.
 
     Raises
     ------
+    ManifestError
+        Not found, malformed, or refused by the API server or by Istio's validation, in its own words.
     ClusterError
-        It has not been: names the namespaces.
+        The cluster is not marked as one for the course; or others are concerned, and nobody has said that this is meant: names them.
+    MeshError
+        The mesh did not follow in time; names what lags.
     """
     documents = istio.load_for(lab, map(named, manifests))
     ours = [each for each in documents if each["metadata"].get("namespace") == istio.ROOT and each["kind"] in GOVERN]

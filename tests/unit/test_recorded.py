@@ -200,6 +200,22 @@ SEEN = {
     "22.j": "503: the certificate is verified, and not trusted",
     "22.k": "with an error of TLS",
     "22.l": "the gateway, whoever asks",
+    "18.a": "of client only",
+    "18.b": "which service it was for, and no more",
+    "18.c": "no: it has the one that it had",
+    "18.d": "no",
+    "18.e": "24.03",
+    "18.f": "2",
+    "18.g": "neither",
+    "18.h": "the whole request",
+    "18.i": "only the port-forward",
+    "18.j": "503",
+    "18.k": "when half of its time is over",
+    "18.l": "0",
+    "18.m": "no",
+    "18.n": "it is answered, in plain text",
+    "18.o": "no",
+    "18.p": "yes",
 }
 # The text names no answer: it depends on the cluster, on the machine, or on chance.
 OPEN = {"01.b", "02.a", "02.d", "02.e", "05.d", "08.b", "11.g", "11.i", "12.i", "15.a", "15.h", "16.a", "16.e", "17.i", "22.m"}

@@ -123,9 +123,14 @@ def test_a_filter_that_comes_between_moves_no_other(lab):
 
 
 def test_endpoints_are_counted(lab):
-    table = lambda count: [{"endpoint_config": {"cluster_name": "a", "endpoints": [{"lb_endpoints": [{}] * count}]}}]  # noqa: E731
+    def table(count, name="outbound|80||a"):
+        return [{"endpoint_config": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{}] * count}]}}]
+
     lab.dumps["dynamic_endpoint_configs"] = table(1)
-    assert change(lab, dynamic_endpoint_configs=table(3)).differences == {"endpoints": ["~ a", "-   endpoints: 1", "+   endpoints: 3"]}
+    lines = ["~ outbound|80||a", "-   endpoints: 1", "+   endpoints: 3"]
+    assert change(lab, dynamic_endpoint_configs=table(3)).differences == {"endpoints": lines}
+    # Whoever calls a pod by its address makes an endpoint of that: it is not istiod that has told it.
+    assert change(lab, dynamic_endpoint_configs=[*table(3), *table(1, "PassthroughCluster")]) is None
 
 
 def test_what_only_has_another_version_is_nothing(lab):
