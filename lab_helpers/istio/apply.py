@@ -32,11 +32,12 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
     ClusterError
         The cluster is not marked as one for the course.
     MeshError
-        The mesh did not follow in time; names what lags.
+        The mesh did not follow in time; names what lags. Or a policy for the whole mesh was asked for only once, and others are there.
     """
     manifests = [named(each) for each in manifests]
     written, documents = _as_written(manifests), _labelled(load_for(lab, manifests))
     configuration = [each for each in documents if _configures(each)]
+    analysis.meant(lab, configuration)
     watched = told.before(lab, configuration)
     try:
         done = write(lab, documents, _line(lab, "apply --server-side", manifests))
@@ -44,8 +45,10 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
         raise refused.explained(lab.client, error, {each.name: each.text for each in written}) from error
     # It takes a second, and of the course's own manifests chapters tell themselves what is to be told.
     own = configuration and not all(map(of_the_course, manifests))
-    changes = analysis.noted(lab, done.changes) if own else done.changes
-    return replace(done, changes=changes, manifests=written, told=told.since(lab, watched))
+    if own:
+        warnings = [*done.warnings, *analysis.closing(lab, configuration)]
+        done = replace(done, changes=analysis.noted(lab, done.changes), warnings=warnings)
+    return replace(done, manifests=written, told=told.since(lab, watched))
 
 
 @channels.kept()
