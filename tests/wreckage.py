@@ -6,10 +6,12 @@ import json
 import random
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
 
+from lab_helpers.core.errors import MeshError
 from lab_helpers.core.manifests import chapter_manifests, chapters
 from lab_helpers.istio import apply
 from lab_helpers.kube.client import FIELD_MANAGER
@@ -174,6 +176,8 @@ def _apply_for_the_mesh(lab, group: str, kind: str, name: str, spec: dict) -> No
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "manifest.yaml"
         path.write_text(yaml.safe_dump(document))
+        with suppress(MeshError):  # where others are at work, a policy for all of them is asked for twice
+            lab.apply(path)
         lab.apply(path)
 
 

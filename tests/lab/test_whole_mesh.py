@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from lab_helpers.core.errors import MeshError
 from lab_helpers.istio import installation
 from lab_helpers.kube import mark
 from lab_helpers.kube.kinds import CONFIG_MAP
@@ -12,6 +13,7 @@ from tests.live import kubectl
 
 pytestmark = [pytest.mark.lab, pytest.mark.alone("objects and settings of the whole mesh")]
 STEM = "12_traffic_shifting"
+OTHERS = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "learner-two", "labels": {"istio-injection": "enabled"}}}
 IN_ROOT = ("get", "istio-io", "--namespace", "istio-system", "--output", "name")
 
 
@@ -27,13 +29,25 @@ def policy(name: str, **labels) -> str:
     return yaml.safe_dump({"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy", "metadata": metadata, "spec": {}})
 
 
+def for_everybody(lab, path) -> None:
+    """Apply a policy for the whole mesh where another learner is at work: it is asked for twice."""
+    kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(OTHERS))
+    try:
+        with pytest.raises(MeshError, match=r"governs every namespace, and you are not alone on this cluster: .*learner-two") as once:
+            lab.apply(path)
+        assert "leave metadata.namespace out" in once.value.do and "nobody" not in kubectl(*IN_ROOT)
+        assert "of the whole mesh, the gateways themselves" in lab.apply(path).warnings[0]
+    finally:
+        kubectl("delete", "namespace", "learner-two", timeout=180)
+
+
 def test_what_a_chapter_made_for_the_whole_mesh_goes_and_what_is_the_lab_s_own_stays(lab, tmp_path):
     before = kubectl(*IN_ROOT)
     assert "envoyfilter" in before and "telemetry" in before
     wreckage.everything_strict(lab)
     (tmp_path / "deny.yaml").write_text(policy("nobody"))
     assert lab.diff(str(tmp_path / "deny.yaml")).changes[0].action == "created"
-    lab.apply(str(tmp_path / "deny.yaml"))
+    for_everybody(lab, tmp_path / "deny.yaml")
     assert lab.apply(str(tmp_path / "deny.yaml")).changes[0].action == "unchanged"
     assert lab.page().status == 403
     done = {(change.what, change.action) for change in lab.checkpoint(STEM).changes}

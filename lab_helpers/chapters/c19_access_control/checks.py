@@ -32,6 +32,7 @@ PAST = ["GET http://productpage:9080/", "GET http://productpage:9080/health", "G
 # What the checks look at.
 Heard = table(text=["destination_workload", "response_code"], numbers=["requests"])
 Asked = table(text=["caller", "service", "method", "path"], numbers=["status"])
+Logged = table(text=["method", "details"], numbers=["status"])
 Questions = Annotated[
     list, Kind("a list of questions", lambda value: value if isinstance(value, list) and all(isinstance(e, str) for e in value) else None)
 ]
@@ -79,14 +80,10 @@ def whole_page(lab) -> str:
     seen = pages.read(lab, PAGES)
     bad = seen[seen["status"] != 200]
     if len(bad):
-        raise wrong(
-            f"{len(bad)} of {len(seen)} pages have the status {bad['status'].iloc[0]}", "Is productpage open? Slide to 4."
-        )
+        raise wrong(f"{len(bad)} of {len(seen)} pages have the status {bad['status'].iloc[0]}", "Is productpage open? Slide to 4.")
     for name, share in parts(seen).items():
         if share != 1:
-            raise wrong(
-                f"what {name} gives is missing on pages", f"Which policy opens it? istioctl x authz check deployment/{name}-v1."
-            )
+            raise wrong(f"what {name} gives is missing on pages", f"Which policy opens it? istioctl x authz check deployment/{name}-v1.")
     others = ask(lab, "client", *[f"POST http://{service}:9080/{service}/0" for service in SERVICES])
     open_ = others[others["status"] != DENIED]
     if len(open_):
@@ -146,19 +143,23 @@ def text_not_meaning(denied: Asked, listed: Asked, answer: str) -> str:
 
 
 @register("19.7", "Tried, not enforced")
-def tried_only(traffic: Asked, tried: dict, answer: int) -> str:
+def tried_only(traffic: Logged, tried: dict, answer: int) -> str:
     """Every request was answered 200, and the proxy has counted how many it would have turned away."""
     turned = traffic[traffic["status"] != 200]
     if len(turned):
         what = f"{len(turned)} of {len(traffic)} requests were answered {turned['status'].iloc[0]:g}"
         raise wrong(what, "Has the policy its annotation istio.io/dry-run, and are the policies of the steps before gone?")
+    noted, gets = traffic[traffic["details"] != ""], traffic[traffic["method"] == "GET"]
+    if not noted.index.equals(gets.index):
+        what = f"{len(noted)} requests were written down, and {len(gets)} were GET"
+        raise wrong(what, "Apply 12-tried.yaml: a policy to try, a policy that notes, and what the log is to have.")
     would = tried.get("shadow_denied", 0)
     if not would or would + tried.get("shadow_allowed", 0) != len(traffic):
-        what = f"the proxy of ratings has judged {would + tried.get('shadow_allowed', 0)} requests by it, not {len(traffic)}"
+        what = f"the proxy of details has judged {would + tried.get('shadow_allowed', 0)} requests by it, not {len(traffic)}"
         raise wrong(what, "Apply 12-tried.yaml, and read the counters right before and right after the traffic.")
     if answer != would:
         raise wrong(f"it would not have been {answer:g}", "The counter of what a policy that is only tried would deny: shadow_denied.")
-    return f"all {len(traffic)} were answered 200; {would} of them would have been turned away."
+    return f"all {len(traffic)} were answered 200; {would} would have been turned away, and {len(noted)} were noted."
 
 
 @register("19.8", "What readers need")

@@ -19,7 +19,7 @@ from lab_helpers.traffic import pages
 CLOSED = "19_access_control/01-allow-nothing.yaml"
 OPENED = ("19_access_control/03-allow-productpage.yaml", "19_access_control/04-allow-the-rest.yaml")
 SERVICES = ("productpage", "details", "reviews", "ratings")
-IN_A_ROW = 12  # pages that were denied one after the other: the gateway has no old connection left
+IN_A_ROW = 24  # pages that were denied one after the other: the gateway has no old connection left
 N, BATCH = 16, 8  # pages: all three versions of reviews take turns
 PLACES = {"productpage": (120, 66), "details": (300, 26), "reviews": (300, 106), "ratings": (440, 106)}
 CALLS = (("reader", "productpage"), ("productpage", "details"), ("productpage", "reviews"), ("reviews", "ratings"))
@@ -47,7 +47,7 @@ def follow(lab, value: int, stopped: Callable[[], bool] = lambda: False) -> Iter
 
 
 def until_closed(lab) -> list[int]:
-    """Read one page after the other until a dozen of them in a row are 403; the status of each.
+    """Read one page after the other until two dozen of them in a row are 403; the status of each.
 
     A connection that the gateway had open before a policy came lives by the old rules, until it is closed after its next answer.
 

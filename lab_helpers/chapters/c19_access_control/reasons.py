@@ -6,40 +6,53 @@ import re
 import secrets
 from collections import Counter
 
+import pandas as pd
+
 from lab_helpers.chapters.c19_access_control.asking import ask
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import envoy
 from lab_helpers.kube import channels, pods
 
-LINE = re.compile(r'\] "(?P<request>[^"]*)" (?P<status>\d+) (?P<flags>\S+) (?P<details>\S+) ')  # Istio's default format
+LINE = re.compile(r'\] "\S+ \S*[?&](?P<mark>asked=\w+-\d+)[^"]*" \d+ \S+ (?P<details>\S+) ')  # Istio's default format
 WRITTEN = 30.0  # seconds: Envoy writes its log once in a second or in ten
 COUNTER = re.compile(r"\.rbac\.(?:istio_dry_run_(?P<of>allow|deny)_)?[.;]?(?P<shadow>shadow_)?(?P<what>allowed|denied)$")
 
 
-def why(lab, caller: str, question: str, app: str) -> str:
-    """Ask once, and return the details that the proxy of `app` has logged of it: Envoy's response code details.
+def logged(lab, caller: str, *questions: str, app: str) -> pd.DataFrame:
+    """Ask, and look for each request in the access log of `app`'s proxy, once the last of them stands there.
 
-    The request carries a query that nobody else uses, by which its line is found again; policies do not look at queries.
+    Each carries a query that nobody else uses, by which its line is found again; policies do not look at queries.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `ask`, and ``details``: Envoy's response code details, empty where the request is not in the log.
 
     Raises
     ------
     TrafficError
-        The question cannot be asked; see `ask`.
+        A question cannot be asked; see `ask`.
     MeshError
-        It is not logged in time.
+        The last one is not logged in time.
     """
-    token = f"asked={secrets.token_hex(4)}"
-    (status,) = ask(lab, caller, f"{question}?{token}").status
-    found: list[str] = []
+    token = secrets.token_hex(4)
+    marks = [f"asked={token}-{number}" for number in range(len(questions))]
+    asked = ask(lab, caller, *(f"{each}{'&' if '?' in each else '?'}{mark}" for each, mark in zip(questions, marks, strict=True)))
+    found: dict[str, str] = {}
 
-    def logged() -> bool:
-        found[:] = [each["details"] for each in _lines(lab, app) if token in each["request"] and each["status"] == str(status)]
-        return bool(found)
+    def written() -> bool:
+        found.update({each["mark"]: each["details"] for each in _lines(lab, app)})
+        return marks[-1] in found
 
     do = "Does it write an access log? Istio's demo profile has it do so; else see meshConfig.accessLogFile."
-    wait_until(logged, f"the request to be in the access log of {app}'s proxy", WRITTEN, every=0.2, do=do)
-    return found[-1]
+    wait_until(written, f"the request to be in the access log of {app}'s proxy", WRITTEN, every=0.2, do=do)
+    return asked.assign(path=asked["path"].str.replace(r"[?&]asked=.*", "", regex=True), details=[found.get(mark, "") for mark in marks])
+
+
+def why(lab, caller: str, question: str, app: str) -> str:
+    """Ask once, and return what details the proxy of `app` has logged of it; see `logged`."""
+    return logged(lab, caller, question, app=app).details.iloc[0]
 
 
 def verdicts(lab, app: str) -> Counter[str]:
