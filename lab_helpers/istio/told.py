@@ -207,7 +207,8 @@ def _listeners(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _endpoints(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
     for config in configs:
-        if table := config.get("endpoint_config"):
+        # Those of an inbound cluster are addresses at which somebody has asked lately, and come and go with connections.
+        if (table := config.get("endpoint_config")) and not table["cluster_name"].startswith("inbound|"):
             count = sum(len(each.get("lb_endpoints") or []) for each in table.get("endpoints") or [])
             yield table["cluster_name"], {"endpoints": str(count)}
 

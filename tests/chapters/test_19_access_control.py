@@ -31,8 +31,6 @@ def to(methods, *paths) -> dict:
 @before('lab.apply("19_access_control/01-allow-nothing.yaml")')
 def nothing_is_closed_yet(lab):
     fails("19.2", lab, ["GET /productpage", "GET /login"], answer={"GET /login"}, sentence="none of them is answered 403")
-    fails("19.3", lab, sentence="POST to productpage, details, reviews, ratings is answered")
-    fails("19.8", lab, sentence="POST /productpage, asked by a reader, is answered 405, not 403")
 
 
 @before('lab.apply("19_access_control/01-allow-nothing.yaml")')
@@ -49,9 +47,9 @@ def what_is_no_policy_is_refused(lab, tmp_path):
 
 
 @before('check("19.1"')
-def everything_is_closed(lab, heard, wanted=("GET /productpage",)):
+def everything_is_closed(lab, heard):
     fails("19.1", heard, "istio-ingressgateway", sentence="istio-ingressgateway has counted no request")
-    fails("19.2", lab, list(wanted), answer={"GET /productpage"}, sentence="all of them are answered 403")
+    fails("19.2", lab, ["GET /productpage"], answer={"GET /productpage"}, sentence="all of them are answered 403")
     fails("19.3", lab, sentence="40 of 40 pages have the status 403")
     fails("19.8", lab, sentence="a reader's GET /productpage is answered 403")
 
@@ -69,8 +67,6 @@ def lists_that_are_too_short_and_too_long(lab, tmp_path):
     pages, login = ["/productpage", "/static/*", "/logout", "/api/v1/products", "/api/v1/products/*"], to(["POST"], "/login")
     for rules, sentence in (
         ((to(["GET"], *pages), login), "a reader's HEAD /productpage is answered 403"),
-        ((to(["GET", "HEAD"], *pages[:4]), login), "a reader's GET /api/v1/products/0 is answered 403"),
-        ((to(["GET", "HEAD"], *pages),), "a reader's POST /login is answered 403"),
         ((to(["GET", "HEAD", "POST"], *pages, "/login"),), "POST /productpage, asked by a reader, is answered 405, not 403"),
         ((to(["GET", "HEAD"]), login), "GET /login, asked by a reader, is answered 405, not 403"),
     ):

@@ -2,7 +2,7 @@
 
 from lab_helpers.chapters.c19_access_control import checks  # noqa: F401 (they register themselves)
 from lab_helpers.chapters.c19_access_control.asking import ask, both_ways
-from lab_helpers.chapters.c19_access_control.doors import follow, until_closed
+from lab_helpers.chapters.c19_access_control.doors import follow, until_all
 from lab_helpers.chapters.c19_access_control.reasons import logged, verdicts, why
 from lab_helpers.lab import Chapter, connect, progress, solution
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
@@ -23,5 +23,5 @@ CHAPTER = Chapter(
 
 __all__ = [
     "Knob", "ask", "both_ways", "check", "connect", "follow", "logged", "pages", "plot_graph", "plot_trace", "predict", "progress",
-    "rehearse", "resolve", "solution", "until_closed", "verdicts", "why",
+    "rehearse", "resolve", "solution", "until_all", "verdicts", "why",
 ]  # fmt: skip

@@ -50,7 +50,7 @@ def who_turned_away(heard: Heard, answer: str) -> str:
         raise wrong(name, f"The table has who was asked, and with what outcome: {', '.join(counted)}.")
     others = sorted(set(heard["destination_workload"]) - set(counted))
     if others:
-        raise wrong(f"{', '.join(others)} has answered as well", "Is every connection from before the policy closed? until_closed(lab).")
+        raise wrong(f"{', '.join(others)} has answered as well", "Is every connection from before the policy closed? until_all(lab, 403).")
     return f"{counted[answer]:g} requests, every one that arrived, were turned away by the proxy of {answer}; nobody behind it was asked."
 
 
@@ -113,7 +113,7 @@ def one_rule(dash: Asked, rule: Asked) -> str:
         if len(asked) != 6 or set(asked["caller"]) != {OUTSIDE, "client"}:
             raise wrong(f"{name} table is not one of both_ways(lab)", "Run the cell that makes it again.")
     if set(dash["status"] == DENIED) == {True} or not (dash["status"].iloc[3] != DENIED and dash["status"].iloc[2] != DENIED):
-        raise wrong("with the first policy, one of its halves was not enough", "Apply 08-one-dash.yaml before the first table.")
+        raise wrong("with the first policy, one of its halves was not enough", "Apply 08-who-and-what.yaml before the first table.")
     for row in rule.itertuples():
         fits = row.caller == OUTSIDE and row.method == "GET"
         if (row.status != DENIED) != fits:
@@ -143,7 +143,7 @@ def text_not_meaning(denied: Asked, listed: Asked, answer: str) -> str:
 
 
 @register("19.7", "Tried, not enforced")
-def tried_only(traffic: Logged, tried: dict, answer: int) -> str:
+def tried_only(traffic: Logged, tried: dict, answer: str) -> str:
     """Every request was answered 200, and the proxy has counted how many it would have turned away."""
     turned = traffic[traffic["status"] != 200]
     if len(turned):
@@ -157,8 +157,10 @@ def tried_only(traffic: Logged, tried: dict, answer: int) -> str:
     if not would or would + tried.get("shadow_allowed", 0) != len(traffic):
         what = f"the proxy of details has judged {would + tried.get('shadow_allowed', 0)} requests by it, not {len(traffic)}"
         raise wrong(what, "Apply 12-tried.yaml, and read the counters right before and right after the traffic.")
-    if answer != would:
-        raise wrong(f"it would not have been {answer:g}", "The counter of what a policy that is only tried would deny: shadow_denied.")
+    if answer != "shadow_denied":
+        what = f"{answer!r} is not the counter of what would have been turned away"
+        hint = "What is only tried, Envoy calls shadow; and what would it do?" if answer in tried else f"Choose one of: {', '.join(tried)}."
+        raise wrong(what, hint)
     return f"all {len(traffic)} were answered 200; {would} would have been turned away, and {len(noted)} were noted."
 
 

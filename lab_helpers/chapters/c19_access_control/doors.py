@@ -19,7 +19,7 @@ from lab_helpers.traffic import pages
 CLOSED = "19_access_control/01-allow-nothing.yaml"
 OPENED = ("19_access_control/03-allow-productpage.yaml", "19_access_control/04-allow-the-rest.yaml")
 SERVICES = ("productpage", "details", "reviews", "ratings")
-IN_A_ROW = 24  # pages that were denied one after the other: the gateway has no old connection left
+IN_A_ROW = 24  # pages that are alike, one after the other: the gateway has no old connection left
 N, BATCH = 16, 8  # pages: all three versions of reviews take turns
 PLACES = {"productpage": (120, 66), "details": (300, 26), "reviews": (300, 106), "ratings": (440, 106)}
 CALLS = (("reader", "productpage"), ("productpage", "details"), ("productpage", "reviews"), ("reviews", "ratings"))
@@ -46,25 +46,25 @@ def follow(lab, value: int, stopped: Callable[[], bool] = lambda: False) -> Iter
         yield Step(picture(read, value), sentence(read, value), done=len(read), of=N)
 
 
-def until_closed(lab) -> list[int]:
-    """Read one page after the other until two dozen of them in a row are 403; the status of each.
+def until_all(lab, status: int) -> list[int]:
+    """Read one page after the other until two dozen of them in a row have `status`; what each of them had.
 
-    A connection that the gateway had open before a policy came lives by the old rules, until it is closed after its next answer.
+    A connection that the gateway had open before a policy came, or went, lives by the old rules, until it is closed after its next answer.
 
     Raises
     ------
     MeshError
-        Some still come for a minute.
+        Some have another one for a minute.
     """
     statuses: list[int] = []
 
-    def all_denied() -> bool:
-        statuses.extend(pages.read(lab, 4, parallel=1)["status"])
-        return len(statuses) >= IN_A_ROW and set(statuses[-IN_A_ROW:]) == {403}
+    def all_have() -> bool:
+        statuses.extend(int(each) for each in pages.read(lab, 4, parallel=1)["status"])
+        return len(statuses) >= IN_A_ROW and set(statuses[-IN_A_ROW:]) == {status}
 
-    late = lambda: f"{sum(each != 403 for each in statuses)} of {len(statuses)} came."  # noqa: E731
-    do = "Is there a policy that allows them? kubectl get authorizationpolicy -o yaml."
-    wait_until(all_denied, "every page to be denied", 60, 0.1, late, do=do)
+    late = lambda: f"Of {len(statuses)}, {sum(each != status for each in statuses)} had another; the last one {statuses[-1]}."  # noqa: E731
+    do = "Which policies are there, and is Bookinfo well? kubectl get authorizationpolicies,pods."
+    wait_until(all_have, f"every page to be {status}", 60, 0.1, late, do=do)
     return statuses
 
 
