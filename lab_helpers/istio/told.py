@@ -207,10 +207,11 @@ def _listeners(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _endpoints(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
     for config in configs:
+        # Those of an inbound cluster, and of a passthrough one, which has no "|", are addresses that somebody has dialled: they come and go.
         table = config.get("endpoint_config") or {}
-        if "|" in table.get("cluster_name", ""):  # without it, it is one whose endpoints are those that somebody has dialled
+        if "|" in (name := table.get("cluster_name", "")) and not name.startswith("inbound|"):
             count = sum(len(each.get("lb_endpoints") or []) for each in table.get("endpoints") or [])
-            yield table["cluster_name"], {"endpoints": str(count)}
+            yield name, {"endpoints": str(count)}
 
 
 _READ = {"Listener": _listeners, "RouteConfiguration": _routes, "Cluster": _clusters, "ClusterLoadAssignment": _endpoints}

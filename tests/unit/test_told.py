@@ -133,6 +133,13 @@ def test_endpoints_are_counted(lab):
     assert change(lab, dynamic_endpoint_configs=[*table(3), *table(1, "PassthroughCluster")]) is None
 
 
+def test_who_has_asked_lately_is_nothing_that_a_proxy_was_told(lab):
+    """The hosts of an inbound cluster are made by the connections that came in."""
+    table = lambda count: [{"endpoint_config": {"cluster_name": "inbound|9080||", "endpoints": [{"lb_endpoints": [{}] * count}]}}]  # noqa: E731
+    lab.dumps["dynamic_endpoint_configs"] = table(1)
+    assert change(lab, dynamic_endpoint_configs=table(3)) is None
+
+
 def test_what_only_has_another_version_is_nothing(lab):
     lab.dumps["dynamic_route_configs"] = routes({"cluster": "a"})
     assert change(lab, dynamic_route_configs=[{**routes({"cluster": "a"})[0], "version_info": "later"}]) is None

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 
-from lab_helpers.istio.analysis import callers, entries, tokens
+from lab_helpers.istio.analysis import callers, entries, policies, tokens
 from lab_helpers.kube import commands
 from lab_helpers.kube.apply import Change
 
 # Beside Istio's own analyzers. Each is asked with lab and objects; it gives pairs: what it is about, as `title` has it; a sentence.
-OURS = (callers.said, entries.said, tokens.said)
+OURS = (callers.said, entries.said, policies.said, tokens.said)
 
 
 def noted(lab, changes: Iterable[Change], documents: Iterable[dict]) -> list[Change]:
