@@ -207,7 +207,7 @@ def _listeners(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _endpoints(configs: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
     for config in configs:
-        # Those of an inbound cluster, and of a passthrough one, which has no "|", are addresses that somebody has dialled: they come and go.
+        # Those of an inbound cluster, and of a passthrough one (no "|"), are addresses that somebody has dialled: they come and go.
         table = config.get("endpoint_config") or {}
         if "|" in (name := table.get("cluster_name", "")) and not name.startswith("inbound|"):
             count = sum(len(each.get("lb_endpoints") or []) for each in table.get("endpoints") or [])

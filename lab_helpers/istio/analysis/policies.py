@@ -17,11 +17,11 @@ def said(lab, documents: Iterable[dict]) -> Iterator[tuple[str, str]]:
             continue
         name, namespace = each["metadata"]["name"], each["metadata"].get("namespace") or lab.namespace
         where = "of the whole mesh, the gateways themselves" if namespace == istiod.ROOT else f"of namespace {namespace}"
-        denies = (each.get("spec") or {}).get("action") == "DENY"
+        others = "whatever other policies allow" if (each.get("spec") or {}).get("action") == "DENY" else "but what another policy allows"
         yield (
             title(each),
-            f"It closes every workload {where}, {'whatever other policies allow' if denies else 'but what another policy allows'}: 403 for you, "
-            f"too. kubectl delete {POLICY.lower()} {name} --namespace {namespace} takes it back, and so does lab.checkpoint.",
+            f"It closes every workload {where}, {others}: 403 for you, too. kubectl delete {POLICY.lower()} {name} --namespace {namespace} "
+            "takes it back, and so does lab.checkpoint.",
         )
 
 
