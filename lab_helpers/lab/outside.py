@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import trustme
 import yaml
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from lab_helpers.core.manifests import FOLDER, load
 from lab_helpers.core.wait import wait_until
@@ -56,15 +57,15 @@ def arrivals(lab, site: str) -> int:
 
 def _well(client: Client) -> bool:
     """Whether all of it is there as it should be, and none of the certificates is about to end."""
-    found = client.get(NAMESPACE, OUTSIDE)
-    if found is None or pods.leaving(found) or client.get(CONFIG_MAP, AUTHORITY) is None:
+    found, signer = client.get(NAMESPACE, OUTSIDE), client.get(CONFIG_MAP, AUTHORITY)
+    if found is None or pods.leaving(found) or signer is None:
         return False
     there = {each["metadata"]["name"]: each for each in client.list(DEPLOYMENT)}
     ready = client.list(POD)
     services = {each["metadata"]["name"]: each for each in client.list(SERVICE)}
     for site, address in SITES.items():
         secret = client.get(SECRET, site)
-        if site not in there or not rollout.done(there[site], ready) or secret is None or _ends(secret) - datetime.now(UTC) < LEFT:
+        if site not in there or not rollout.done(there[site], ready) or secret is None or not _good(secret, signer):
             return False
         if address not in json.dumps((services.get(site) or {}).get("status", {})):
             return False
@@ -115,8 +116,14 @@ def _secret(signer: trustme.CA, site: str) -> dict:
     }  # fmt: skip
 
 
-def _ends(secret: dict) -> datetime:
-    return x509.load_pem_x509_certificate(base64.b64decode(secret["data"]["tls.crt"])).not_valid_after_utc
+def _good(secret: dict, signer: dict) -> bool:
+    """Whether a certificate is of this authority (two who came at once may each have made one), and will last."""
+    certificate = x509.load_pem_x509_certificate(base64.b64decode(secret["data"]["tls.crt"]))
+    try:
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(signer["data"]["ca.crt"].encode()))
+    except (ValueError, InvalidSignature):
+        return False
+    return certificate.not_valid_after_utc - datetime.now(UTC) > LEFT
 
 
 def _status(site: str, address: str) -> dict:

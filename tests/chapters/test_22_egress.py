@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab_helpers.chapters.c22_egress import everybody, trust, upgrade, visitor
+from lab_helpers.chapters.c22_egress import everybody, leave, trust, upgrade, visitor
 from lab_helpers.kube.kinds import DEPLOYMENT, NETWORK_POLICY, ROLE, ROLE_BINDING, SECRET, SERVICE, SERVICE_ACCOUNT
 from tests.wrong_answers import before, fails
 
@@ -116,3 +116,4 @@ def test_what_a_broken_off_chapter_leaves_is_gone_with_the_next_checkpoint(lab):
         names = {each["metadata"]["name"] for each in lab.client.list(kind)}
         assert not names & {"own-egress", "reads-secrets", "outside-ca", "only-by-the-gateway"}
     assert lab.page().status == 200
+    leave(lab)

@@ -172,18 +172,17 @@ def test_no_packet_of_the_lab_reaches_the_uplink(pod):
 
 
 def test_visits_to_the_sites_of_chapter_22_stay_within_the_lab(pod):
-    """They answer, by name and by address; no packet to or from a documentation address is seen on the uplink, nor on the lab's link."""
+    """They answer, by name and by address, and no packet to or from a documentation address is seen on the uplink."""
     outside.ensure(connect(quiet=True))
-    documentation = " or ".join(f"net {each}" for each in DOCUMENTATION)
     assert uplinks(), "this machine has no uplink, so there is nothing to count on"
     for uplink in uplinks():
-        with counted(uplink) as on_uplink, counted(MACHINE.link, documentation) as on_link, counted(MACHINE.link) as of_lab:
+        with counted(uplink) as on_uplink, counted(MACHINE.link) as on_link:
             for site, address in outside.SITES.items():
                 assert pod(FETCH + f"--insecure https://{site}.example/").stdout == "200"
                 assert pod(FETCH + f"http://{address}/").stdout == "301"
             sh("curl", "--silent", "--output", "/dev/null", f"http://{MACHINE.address}:30080/productpage")
-        assert of_lab[0] > 0, "the counter counts nothing, not even the page that was fetched through the lab's link"
-        assert on_uplink[0] == on_link[0] == 0, f"{on_uplink[0]} packets were seen on {uplink}, {on_link[0]} on {MACHINE.link}"
+        assert on_link[0] > 0, "the counter counts nothing, not even the page that was fetched through the lab's link"
+        assert on_uplink[0] == 0, f"{on_uplink[0]} packets of the lab were seen on {uplink}"
 
 
 def test_the_host_does_not_forward_for_the_lab():

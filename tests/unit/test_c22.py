@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pandas as pd
@@ -219,13 +218,15 @@ def test_the_labs_dns_knows_the_sites_where_they_are():
     assert dict(re.findall(r"^    ([\d.]+) (\w+)\.example$", text, re.MULTILINE)) == {ip: site for site, ip in outside.SITES.items()}
 
 
-def test_a_sites_certificate_is_for_its_name_and_in_time():
+def test_a_sites_certificate_is_for_its_name_of_its_authority_and_in_time(monkeypatch):
     signer = trustme.CA()
     secret = outside._secret(signer, "coffee")
     certificate = x509.load_pem_x509_certificate(base64.b64decode(secret["data"]["tls.crt"]))
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
-    assert names == ["coffee.example"] and outside._ends(secret) > datetime.now(UTC)
-    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(signer.cert_pem.bytes()))
+    assert names == ["coffee.example"] and outside._good(secret, outside._config_map(signer))
+    assert not outside._good(secret, outside._config_map(trustme.CA()))
+    monkeypatch.setattr(outside, "LEFT", outside.LIFETIME)
+    assert not outside._good(secret, outside._config_map(signer))
     assert "PRIVATE" not in outside._config_map(signer)["data"]["ca.crt"]
 
 

@@ -8,7 +8,7 @@ from lab_helpers.chapters.c22_egress.visits import NOWHERE, PASSED
 from lab_helpers.show import svg
 
 LEFT, ACROSS, HIGH, TOP = 208, 128, 24, 46  # pixels: names, a column, a row, the heads
-KEY = (("by its name", svg.GOOD, True), ("as something unknown", svg.GOOD, False), ("not at all", svg.BAD, True))
+KEY = (("by its name", svg.GOOD, True), ("as unknown", svg.GOOD, False), ("not at all", svg.BAD, True))
 
 
 def draw_reach(tables: dict[str, pd.DataFrame]) -> svg.Drawing:
