@@ -157,7 +157,7 @@ def test_a_policy_that_selects_nothing_and_one_that_shuts_its_author_out_are_tol
 
 
 def test_a_workload_may_have_slashes_merged_before_a_deny_looks_at_them(lab):
-    """Since Istio 1.31, by its annotation, as chapter 19 has it in passing."""
+    """By its annotation, as chapter 19 has it in passing."""
     settings = "connectionSettings: {httpMergeSlashes: true, httpPathWithEscapedSlashesAction: UNESCAPE_AND_FORWARD}"
     spellings = [f"GET http://details:9080{path}" for path in ("/details/0", "//details/0", "/details%2f0", "/.//details/0")]
     lab.apply("19_access_control/10-deny-details.yaml")

@@ -216,6 +216,16 @@ SEEN = {
     "18.n": "it is answered, in plain text",
     "18.o": "no",
     "18.p": "yes",
+    "19.a": "403, and it is the proxy of productpage that says so",
+    "19.b": "yes, a few, and then no more",
+    "19.c": "200: a page that makes excuses",
+    "19.d": "403",
+    "19.e": "an excuse",
+    "19.f": "200: the other policy still allows it",
+    "19.g": "it is refused",
+    "19.h": "200",
+    "19.i": "2",
+    "19.j": "8",
 }
 # The text names no answer: it depends on the cluster, on the machine, or on chance.
 OPEN = {"01.b", "02.a", "02.d", "02.e", "05.d", "08.b", "11.g", "11.i", "12.i", "15.a", "15.h", "16.a", "16.e", "17.i", "22.m"}

@@ -57,6 +57,8 @@ def who_turned_away(heard: Heard, answer: str) -> str:
 @register("19.2", "What the policy forgets")
 def what_is_turned_away(lab, wanted: Questions, answer: Words) -> str:
     """What the answer names is 403 through the gateway, and the rest is not."""
+    if not wanted:
+        raise wrong("there is no question to ask", "Run the cell with the list of them.")
     strange = sorted(set(answer) - set(wanted))
     if strange:
         raise wrong(f"{strange[0]!r} is not among the questions", f"Copy them as they stand, such as {wanted[0]!r}.")
