@@ -219,6 +219,22 @@ def test_a_refusal_is_told_and_its_absence_as_well(monkeypatch):
         keysets.refusal(lab, lambda: None)
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_change_is_waited_for_until_istiod_has_read_a_new_address_and_only_then(refused, monkeypatch):
+    answers, settled, looks = [{"a": "old"}, {"a": "old"}, {"a": "old" if refused else "new"}], [], []
+    errors = {"Listener": "rubbish"} if refused else {}
+    monkeypatch.setattr(by_proxy, "token_keys", lambda *_: looks.append(1) or answers.pop(0))
+    monkeypatch.setattr(istiod, "proxies", lambda _: [istiod.Proxy("p", "default", errors=errors if len(looks) == 3 else {})])
+    monkeypatch.setattr(keysets.apply, "write", lambda lab, documents, command: keysets.Outcome(command, []))
+    monkeypatch.setattr(keysets.converge, "settled", settled.append)
+    monkeypatch.setattr(keysets, "_known", set())
+    lab = Cluster({by_proxy.POD: [pod("productpage-v1-1", app="productpage")]})
+    keysets.apply_with(lab, "21_jwt/11-by-uri.yaml", FILE="new.json")
+    assert len(looks) == 3 and settled == [lab]
+    keysets.apply_with(lab, "21_jwt/11-by-uri.yaml", FILE="new.json")
+    assert len(looks) == 3, "what istiod has read it has at hand"
+
+
 def test_a_file_has_a_name_that_nobody_has_asked_for():
     assert keysets.new_file() != keysets.new_file() and server.FILE.fullmatch(keysets.new_file())
 
@@ -272,11 +288,13 @@ def test_only_a_file_of_its_folder_is_published():
 
 
 def test_visits_are_read_from_what_the_server_prints():
-    raw = type("Text", (), {"text": "GET /a.json 200 Go-http-client/1.1 None\nTraceback\nGET /b.json 404 curl/8.16.0 quentin\n"})
+    raw = type(
+        "Text", (), {"text": "GET /a.json 200 Go-http-client/1.1 None\nTraceback\nGET /b.json?token=a.b.c 404 curl/8.16.0 quentin\n"}
+    )
     lab = Cluster({server.pods.POD: [pod("keys-1", app="keys")]}, raw=lambda path, params: raw)
     assert server.visits(lab, "a.json").values.tolist() == [["/a.json", 200, "Go-http-client/1.1", "None"]]
     assert (
-        server.visits(lab, "b.json").values.tolist() == [["/b.json", 404, "curl/8.16.0", "quentin"]]
+        server.visits(lab, "b.json").values.tolist() == [["/b.json?…", 404, "curl/8.16.0", "quentin"]]
         and len(server.visits(lab, "c.json")) == 0
     )
 
@@ -402,7 +420,7 @@ ROBIN = {"sub": "robin", "lives": 600}
 KEPT = statuses(*[200] * 40)
 CAREFUL = [(each, "one" if "by two" not in each and "out" not in each else "two", 200, 20)
            for each in ("tokens by one", "two beside it", "tokens by two", "one taken out")]  # fmt: skip
-GROUPS = {"no_token": 403, "no_groups": 403, "a_list": 200, "one_word": 200, "words_in_a_line": 403, "another_case": 403}
+GROUPS = {"no_token": 403, "no_groups": 403, "a_list": 200, "one_word": 200, "words_in_a_line": 403, "another_case": 403, "a_scope": 200}
 GOOD = {"no_token": 200, "as_it_should_be": 200, "spoilt": 401}
 READ = "by_the_key_that_was_read"
 ACCEPTED = {"ended 55 s ago", "begins in 55 s", "never ends", "ended an hour ago, in milliseconds"}
@@ -412,7 +430,7 @@ RIGHT = [
     ("21.2", (named(**GOOD),), {}),
     ("21.3", (named(no_token=403, as_it_should_be=200, short=403), named(no_token=403, as_it_should_be=200, short=200), "sub"), {}),
     ("21.4", (every(), ACCEPTED), {}),
-    ("21.5", (named(**GROUPS), {"a list", "one word"}), {}),
+    ("21.5", (named(**GROUPS), {"a list", "one word", "a scope"}), {}),
     ("21.6", (KEPT, statuses(*[403] * 40)), {}),
     ("21.7", (routed(**GATEWAY),), {}),
     ("21.8", (streamed(*CAREFUL, ("three in its place", "two", 401, 8)),), {}),
@@ -458,8 +476,8 @@ SHORT = (named(no_token=403, as_it_should_be=200, short=403), named(no_token=403
         ("21.4", (every(no_token=200), ACCEPTED), "'no token' is answered 200, not 403"),
         ("21.4", (every(ended_55_s_ago=401), ACCEPTED), "'ended 55 s ago' is answered 401, not 200"),
         ("21.4", (every(alg_none=200), ACCEPTED), "'alg none' is answered 200, not 401"),
-        ("21.5", (named(**GROUPS), "a list"), "'one word' is left out, and answered 200"),
-        ("21.5", (named(**GROUPS), {"a list", "one word", "words in a line"}), "'words in a line' is answered 403"),
+        ("21.5", (named(**GROUPS), {"a list", "a scope"}), "'one word' is left out, and answered 200"),
+        ("21.5", (named(**GROUPS), {"a list", "one word", "a scope", "words in a line"}), "'words in a line' is answered 403"),
         ("21.5", (named(**GROUPS), {"editors"}), "there is no token 'editors'"),
         ("21.5", (named(**dict.fromkeys(GROUPS, 200)), {"a list", "one word"}), "open to everybody"),
         ("21.5", (named(**dict.fromkeys(GROUPS, 403)), {"a list", "one word"}), "open to nobody"),

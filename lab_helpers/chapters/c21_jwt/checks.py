@@ -117,7 +117,7 @@ def wrong_and_accepted(seen: Told, answer: Words) -> str:
 @register("21.5", "Whose group counts")
 def whose_group(seen: Told, answer: Words) -> str:
     """The learner names the tokens that may read the reviews."""
-    status = _status(seen, "no token", "no groups", "a list", "one word", "words in a line", "another case")
+    status = _status(seen, "no token", "no groups", "a list", "one word", "words in a line", "another case", "a scope")
     allowed = {name for name, each in status.items() if each == 200}
     if not allowed or status["no token"] == 200:
         raise wrong(f"the reviews are open to {'everybody' if allowed else 'nobody'}", "Is 05-groups.yaml applied?")
@@ -127,7 +127,7 @@ def whose_group(seen: Told, answer: Words) -> str:
     if missed := sorted(named ^ allowed):
         what = "is answered" if missed[0] in named else "is left out, and answered"
         raise wrong(f"{missed[0]!r} {what} {status[missed[0]]:g}", "Look at the column status.")
-    return f"{' and '.join(name for name in status if name in allowed)}: the word itself, alone or as one of a list."
+    return f"{', '.join(name for name in status if name in allowed)}: the word itself, alone, as one of a list, or of a scope."
 
 
 @register("21.6", "Handed on, or not")

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from lab_helpers.core import text
 from lab_helpers.core.errors import ManifestError, MeshError
 from lab_helpers.core.manifests import beside, find, title
 from lab_helpers.core.wait import wait_until
-from lab_helpers.istio import analysis, apply, istiod
+from lab_helpers.istio import analysis, apply, converge, istiod
 from lab_helpers.istio.analysis import tokens
 from lab_helpers.kube import objects, pods
 from lab_helpers.kube.apply import Manifest, Outcome
 
-REFUSED = 10.0  # seconds
+REFUSED, READ = 10.0, 7.0  # seconds; istiod gives an address 5 s
 LONG = 24  # characters of a value that are shown whole
 PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k")  # what a published key does not have (RFC 7518)
 NOBODYS = "(a key of istiod's own)"  # which it puts where it has none: its private half was thrown away
@@ -60,7 +61,8 @@ def apply_with(lab, manifest: str, jwks: dict | str | None = None, **values: str
         raise ManifestError(f"{manifest} wants a value for {missing[0]}.", f'Give it one: apply_with(lab, "{manifest}", {given}).')
     documents = [_filled(each, values) for each in apply.load_for(lab, [manifest])]
     names = " ".join(f"{name}={'$(cat jwks.json)' if name == 'JWKS' else values[name]}" for name in wanted)
-    done = apply.write(lab, documents, f"{names} envsubst < manifests/{manifest} | kubectl apply --server-side -f -")
+    with _reading(lab, {(each["issuer"], each["jwksUri"]) for each in _rules(documents) if "jwksUri" in each}):
+        done = apply.write(lab, documents, f"{names} envsubst < manifests/{manifest} | kubectl apply --server-side -f -")
     changes = [replace(each, diff=_diff(each.diff)) for each in analysis.told(done.changes, tokens.said(lab, documents))]
     return replace(done, changes=changes, manifests=[Manifest(manifest, written, [title(each) for each in documents], beside(manifest))])
 
@@ -73,17 +75,15 @@ def refusal(lab, change: Callable[[], object]) -> str:
     MeshError
         None has refused it.
     """
-
-    def refused() -> list[str]:
-        return [why for each in istiod.proxies(lab.client) if each.namespace == lab.namespace for why in each.refused]
-
     try:
         change()
     except MeshError as error:
         said = error.what
     else:  # on a busy machine, the push that was waited for may have been somebody else's
         do = "Run the cells above it again, in order."
-        said = "; ".join(wait_until(refused, "a proxy to refuse the change", REFUSED, 0.05, lambda: "every proxy has taken it.", do=do))
+        said = "; ".join(
+            wait_until(lambda: refused(lab), "a proxy to refuse the change", REFUSED, 0.05, lambda: "every proxy has taken it.", do=do)
+        )
     return re.sub(r"(\w+-v\d)-[a-f0-9]{6,10}-[a-z0-9]{5}\.\S+", r"\1", said.strip())
 
 
@@ -134,6 +134,37 @@ def keys_of(lab, app: str = "productpage") -> dict[str, list[str]]:
     if pod is None:
         raise MeshError(f"No pod of {app} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
     return {issuer: _kids(held) for issuer, held in tokens.token_keys(lab, pod["metadata"]["name"]).items()}
+
+
+_known: set[tuple[str, str, str]] = set()  # namespace, issuer and address of what istiod has been told to read
+
+
+@contextmanager
+def _reading(lab, addresses: set[tuple[str, str]]) -> Iterator[None]:
+    """Wait, after a change, until productpage runs it, although istiod may have to read new addresses before it sends anything.
+
+    That takes as long as nobody answers there: a push begins, and nothing comes of it yet.
+    """
+    new = {(lab.namespace, *each) for each in addresses} - _known
+    pod = pods.ready_pod(lab.client, "productpage") if new else None
+    before = tokens.token_keys(lab, pod["metadata"]["name"]) if pod else {}
+    yield
+    if pod:
+        name = pod["metadata"]["name"]
+        followed = lambda: tokens.token_keys(lab, name) != before or refused(lab)  # noqa: E731
+        with suppress(MeshError):  # where the keys are the same as before, there is nothing to see, and by then it is over
+            wait_until(followed, "productpage to get what istiod has read", READ, 0.05)
+        converge.settled(lab)  # which raises if it was refused
+        _known.update(new)
+
+
+def _rules(documents: list[dict]) -> list[dict]:
+    return [rule for each in documents if each["kind"] == "RequestAuthentication" for rule in each["spec"].get("jwtRules", [])]
+
+
+def refused(lab) -> list[str]:
+    """What proxies of the namespace have not taken, and why."""
+    return [why for each in istiod.proxies(lab.client) if each.namespace == lab.namespace for why in each.refused]
 
 
 def _kids(held: str) -> list[str]:

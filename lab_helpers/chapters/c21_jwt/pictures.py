@@ -8,7 +8,7 @@ import pandas as pd
 from joserfc.jwk import RSAKey
 
 from lab_helpers.chapters.c21_jwt.asking import ask_each
-from lab_helpers.chapters.c21_jwt.minting import mint
+from lab_helpers.chapters.c21_jwt.minting import SKEW, mint
 from lab_helpers.show.living.knob import Step
 from lab_helpers.show.plots import SEEN, WANTED
 from lab_helpers.show.svg import BAD, GOOD, HUES, Drawing, group, text
@@ -24,18 +24,18 @@ def way_in() -> Drawing:
         ("AuthorizationPolicy", "may this request,", "with these claims, go on?", "403", "not allowed"),
         ("productpage", "the application", "", "200", ""),
     ]
-    parts = ['<path d="M8,48 H44 M190,48 H232 M378,48 H420" stroke="currentColor" fill="none" marker-end="url(#jwt-way)"/>']
+    parts = ['<path d="M8,48 H40 M212,48 H250 M422,48 H460" stroke="currentColor" fill="none" marker-end="url(#jwt-way)"/>']
     head = '<path d="M0,0 L8,4 L0,8 z" fill="currentColor"/>'
     parts.append(f'<defs><marker id="jwt-way" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">{head}</marker></defs>')
     for place, (name, first, second, status, why) in enumerate(stations):
-        x, colour = 46 + 188 * place, GOOD if status == "200" else BAD
-        parts.append(f'<rect x="{x}" y="16" width="144" height="64" rx="6" fill="{SEEN}" fill-opacity=".12" stroke="{SEEN}"/>')
-        parts += [text(x + 72, 32, name, weight=600), text(x + 72, 50, first), text(x + 72, 66, second)]
-        parts.append(f'<path d="M{x + 72},80 V100" stroke="{colour}" fill="none"/>')
-        parts.append(text(x + 72, 112, f"{status} {why}".strip(), colour=colour, weight=600))
+        x, colour = 42 + 210 * place, GOOD if status == "200" else BAD
+        parts.append(f'<rect x="{x}" y="16" width="168" height="64" rx="6" fill="{SEEN}" fill-opacity=".12" stroke="{SEEN}"/>')
+        parts += [text(x + 84, 32, name, weight=600), text(x + 84, 50, first), text(x + 84, 66, second)]
+        parts.append(f'<path d="M{x + 84},80 V100" stroke="{colour}" fill="none"/>')
+        parts.append(text(x + 84, 112, f"{status} {why}".strip(), colour=colour, weight=600))
     parts.append(text(8, 132, "No token at all: nothing to check, so the first lets it pass.", "start"))
     caption = "A request meets the RequestAuthentication, which answers a bad token 401, then the AuthorizationPolicy, which answers 403."
-    return Drawing(620, 144, parts, caption)
+    return Drawing(640, 144, parts, caption)
 
 
 def grace(key: RSAKey) -> Callable[..., Iterator[Step]]:
@@ -63,7 +63,12 @@ def ended(value: float, counts: dict[int, int]) -> Drawing:
     status = max(counts, key=lambda each: counts[each]) if counts else None
     colour = "currentColor" if status is None else GOOD if status == 200 else BAD
     parts = [f'<rect x="{at(FROM):.1f}" y="40" width="{at(0) - at(FROM):.1f}" height="16" fill="{SEEN}"/>']
-    parts += [text((at(FROM) + at(0)) / 2, 30, "what the token says"), text(at(0), 70, "exp")]
+    parts += [f'<rect x="{at(0):.1f}" y="40" width="{at(SKEW) - at(0):.1f}" height="16" fill="{SEEN}" fill-opacity=".3"/>']
+    parts += [
+        text((at(FROM) + at(0)) / 2, 30, "by its claims"),
+        text(at(SKEW / 2), 30, "by Envoy's grace"),
+        text(at(0), 70, "exp"),
+    ]
     parts += [f'<path d="M{at(second):.1f},56 V62" stroke="currentColor"/>' for second in range(FROM, TO + 1, 30)]
     parts += [text(at(second), 70, f"{second:+d} s") for second in range(FROM, TO + 1, 30) if second]
     parts += [f'<path d="M{at(FROM):.1f},56 H{at(TO):.1f}" stroke="currentColor"/>']

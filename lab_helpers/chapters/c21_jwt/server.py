@@ -46,11 +46,16 @@ def visits(lab, name: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a request, in order: ``path``, ``status``, ``agent`` (the program that asked, as it calls itself), ``user`` (what
-        stood in the header ``x-user``, or None).
+        One row a request, in order:
+
+        - path: without its query, which may hold a token: only that there was one
+        - status
+        - agent: the program that asked, as it calls itself
+        - user: what stood in the header ``x-user``, or None
     """
     printed = _log(lab, lab.namespace, _server(lab), {"container": APP})
-    rows = [each for each in PRINTED.findall(printed) if each[0].startswith(f"/{name}")]
+    told = [each for each in PRINTED.findall(printed) if each[0].startswith(f"/{name}")]
+    rows = [(re.sub(r"\?.*", "?…", path), *rest) for path, *rest in told]
     return pd.DataFrame(rows, columns=["path", "status", "agent", "user"]).astype({"status": int})
 
 
