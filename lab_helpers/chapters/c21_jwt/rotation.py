@@ -33,8 +33,9 @@ class Stream:
     """
 
     def __init__(self, lab, token: str, by: str):
-        self._lab, self._carried, self._rows = lab, (token, by), []
-        self._phase, self._error, self._ended = f"tokens by {by}", None, threading.Event()
+        self._lab, self._rows = lab, []
+        self._wanted = self._under_way = ((token, by), f"tokens by {by}")
+        self._error, self._ended = None, threading.Event()
         self._began = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="meshlab-stream", daemon=True)
 
@@ -52,14 +53,19 @@ class Stream:
     @contextmanager
     def during(self, what: str) -> Iterator[None]:
         """Within the block, and until some requests have been sent after it, the requests are those of `what`."""
-        self._phase = what
+        self._begin(self._wanted[0], what)
         yield
         self._some()
 
     def use(self, token: str, by: str) -> None:
         """Have requests carry another token from now on."""
-        with self.during(f"tokens by {by}"):
-            self._carried = (token, by)
+        self._begin((token, by), f"tokens by {by}")
+        self._some()
+
+    def _begin(self, carried: tuple[str, str], what: str) -> None:
+        """Wait until what is sent is of `what`: the batch before it must not see what is going to be changed."""
+        self._wanted = (carried, what)
+        wait_until(lambda: self._under_way is self._wanted or not self._thread.is_alive(), "the requests before these to end", LATE, 0.02)
 
     def _some(self) -> None:
         """Wait for two batches: the first may have been under way already."""
@@ -78,7 +84,8 @@ class Stream:
             while not self._ended.is_set():
                 if len(self._rows) >= MOST:
                     raise MeshError(f"{MOST:,} requests were sent, and the keys are not exchanged yet.", "Run the cell again.")
-                (token, by), phase = self._carried, self._phase
+                self._under_way = self._wanted
+                (token, by), phase = self._under_way
                 batch = repeat(self._lab, token, BATCH, PATH)
                 second = time.monotonic() - self._began
                 self._rows += [(phase, by, status, second) for status in batch]
