@@ -41,8 +41,8 @@ def draw_reach(tables: dict[str, pd.DataFrame]) -> svg.Drawing:
         drawn += [_dot(x, bottom, colour, known), svg.text(x + 12, bottom, words, "start")]
     drawn.append(svg.text(LEFT - 8, bottom, "reached", "end"))
     for rule, table in tables.items():
-        through = [f"{each.caller} to {each.asks}" for each in table.itertuples() if each.outcome == "200"]
-        said.append(f"{' '.join(rule.split())}: {', '.join(through) or 'nobody gets anywhere'}.")
+        kept = [f"{each.caller} from {each.asks}" for each in table.itertuples() if each.outcome != "200"]
+        said.append(f"{' '.join(rule.split())}: {'kept from it are ' + ', '.join(kept) if kept else 'everybody gets everywhere'}.")
     return svg.Drawing(max(width, LEFT + 150 * len(KEY)), bottom + 12, drawn, f"Who gets where. {' '.join(said)}")
 
 
