@@ -13,7 +13,7 @@ from lab_helpers.show.checks import register, wrong
 from lab_helpers.show.inputs import Kind, Words, table
 from lab_helpers.traffic import pages
 
-PAGES = 40  # all three versions of reviews show themselves on so many, but once in four million times
+PAGES = 40  # that none of so many has reviews which show stars is no matter of chance
 DENIED = 403
 # What an empty policy leaves of a service, in words.
 LEAVES = ("as before", "everything", "nothing")
