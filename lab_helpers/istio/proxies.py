@@ -11,9 +11,12 @@ from lab_helpers.kube.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, SERVICE
 
 
 def has_proxy(pod: dict) -> bool:
-    """Whether `pod` was made with an Istio proxy: a sidecar of either kind, or a gateway's own."""
+    """Whether `pod` was made with an Istio proxy: a sidecar of either kind, or a gateway's own.
+
+    In the manifest of a gateway the image is called ``auto``: where it is still, nobody has injected anything.
+    """
     containers = [*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or [])]
-    return any(container["name"] == "istio-proxy" for container in containers)
+    return any(container["name"] == "istio-proxy" and container.get("image") != "auto" for container in containers)
 
 
 def meshed(lab, namespace: str = "*") -> set[str]:

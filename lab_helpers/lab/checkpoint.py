@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from html import escape
 
+from lab_helpers.core.errors import LabError
 from lab_helpers.core.manifests import FOLDER, title
 from lab_helpers.core.wait import wait_until, wait_until_none
 from lab_helpers.istio import apply, configuration, converge, installation, istiod, proxies
@@ -36,6 +37,8 @@ INJECTED = {"istio-injection": "enabled"}
 # Labels that would have another mesh mode, or another revision, take the namespace over.
 FOREIGN_LABELS = ("istio.io/rev", "istio.io/dataplane-mode", "istio.io/use-waypoint")
 MESH_WIDE = ("PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication", "Sidecar")
+TRIED = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"}, "spec": {"containers": [{"name": "tried", "image": "none"}]}}
+LABELLED = 20.0  # seconds for the API server to see a label
 ENDED = 60.0  # seconds for a pod to end; the kubelet gives it 30
 APPS = ("productpage", "details", "reviews", "ratings")
 WORKLOADS = (DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, AUTOSCALER, NETWORK_POLICY, REPLICA_SET, POD)
@@ -109,7 +112,7 @@ def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> C
     edited, more = _erase(lab, [each for each in wanted if _edited(lab, each)])
     replaced = _sidecars(lab, injection)
     changes += [*foreign, *edited, *replaced, *apply.write(lab, wanted).changes]
-    late = _sidecars(lab, injection)  # the API server may have learned of the namespace's label after it made a pod
+    late = _sidecars(lab, injection)  # another API server than the one that was asked may have learned later of the namespace's label
     deployments = [each["metadata"]["name"] for each in wanted if each["kind"] == "Deployment"]
     if late:
         rollout.complete(lab.client, deployments)
@@ -147,7 +150,21 @@ def label(lab, injection: bool) -> list[Change]:
     if not patch:
         return []
     lab.client.patch(NAMESPACE, lab.namespace, {"metadata": {"labels": patch}})
+    wait_until(
+        lambda: _injects(lab) is injection,
+        f"pods of {lab.namespace} to {'get' if injection else 'be without'} sidecars",
+        LABELLED,
+        do="See whether Istio's webhook answers: kubectl get mutatingwebhookconfigurations; kubectl get pods --namespace istio-system",
+    )
     return [Change(f"Namespace {lab.namespace}", "configured", "\n".join(f"{key}: {value}" for key, value in patch.items()))]
+
+
+def _injects(lab) -> bool | None:
+    """Whether a pod that is made now gets a proxy: the API server hears of a namespace's new labels a moment after it has written them."""
+    try:
+        return proxies.has_proxy(objects.write(lab.client, TRIED, dry_run=True))
+    except LabError:  # the webhook does not answer yet
+        return None
 
 
 def _foreign(lab, wanted: list[dict]) -> list[dict]:
