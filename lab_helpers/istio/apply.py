@@ -176,7 +176,10 @@ def _line(lab, verb: str, names: Iterable[str]) -> str:
     edits += [f"s/istio: {label}/istio: {label}-{lab.namespace}/" for label in sorted(set().union(*map(gateway.labels, changed)))]
     edits += [f"s#{HOME}default/#{HOME}{lab.namespace}/#"] if any(_identifies(lab, each) for each in changed) else []
     quoted = [f"'{each}'" for each in edits]
-    return f"sed {' '.join(quoted if len(quoted) == 1 else (f'-e {each}' for each in quoted))} {' '.join(shown)} | kubectl {verb} -f -"
+    sed = f"sed {' '.join(quoted if len(quoted) == 1 else (f'-e {each}' for each in quoted))}"
+    # Of several files sed would make one, with nothing between their objects.
+    edited = f"{sed} {shown[0]}" if len(shown) == 1 else f"for file in {' '.join(shown)}; do {sed} $file; echo ---; done"
+    return f"{edited} | kubectl {verb} -f -"
 
 
 def _identifies(lab, document: dict) -> bool:

@@ -1,10 +1,12 @@
 """Chapter 20 without a mesh: what its checks make of right and wrong answers, names that nobody has, and answers that are made up."""
 
 import re
+import subprocess
 from collections import Counter
 
 import pandas as pd
 import pytest
+import yaml
 
 from lab_helpers.chapters.c20_service_accounts import address, asking, checks, kept, steps
 from lab_helpers.core.errors import MeshError, TrafficError
@@ -241,6 +243,17 @@ def test_the_line_for_a_terminal_says_so():
     line = f"sed 's#/ns/default/#/ns/alice/#' manifests/{STEM}/02-details.yaml | kubectl apply -f -"
     assert apply._line(lab, "apply", [f"{STEM}/02-details.yaml"]) == line
     assert apply._line(lab, "delete", [f"{STEM}/02-details.yaml"]) == f"kubectl delete -f manifests/{STEM}/02-details.yaml"
+
+
+def test_the_line_for_several_files_keeps_their_objects_apart():
+    lab = Cluster({})
+    lab.namespace = "alice"
+    line = apply._line(lab, "apply", [f"{STEM}/02-details.yaml", f"{STEM}/04-ratings.yaml"])
+    edited, bar, kubectl = line.rpartition(" | ")
+    assert (bar, kubectl) == (" | ", "kubectl apply -f -")
+    written = subprocess.run(["bash", "-c", edited], cwd=FOLDER.parent, capture_output=True, text=True, check=True).stdout
+    assert [each["metadata"]["name"] for each in yaml.safe_load_all(written) if each] == ["allow-details", "allow-ratings"]
+    assert "/ns/alice/sa/bookinfo-productpage" in written and "/ns/default/" not in written
 
 
 def test_an_address_is_put_into_a_rule_and_nowhere_else():
