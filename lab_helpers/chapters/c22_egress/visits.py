@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from lab_helpers.kube import channels, objects, pods
 from lab_helpers.kube.commands import Output
 from lab_helpers.kube.kinds import POD
 from lab_helpers.lab import outside
+from lab_helpers.lab.asking.curl import words
 
 PATIENCE = 10  # seconds
 TRUSTED = "/tmp/outside-ca.pem"
@@ -91,15 +91,12 @@ def curl(lab, options: str, app: str = "client", container: str = "") -> Visit:
     TrafficError
         The options cannot be read, or there is no such pod.
     """
-    try:
-        words = shlex.split(options)
-    except ValueError as error:
-        raise TrafficError(f"{options!r} cannot be read as options of curl: {error}.", "Close every quotation mark.") from error
+    read = words(options)
     container = container or app
     file = TRUST.get(container, TRUSTED)
     script = f'printf %s "$1" >{file}; shift; exec curl -sS -i --max-time {PATIENCE} --cacert {file} "$@"'
     pod = _pod(lab, app)
-    done = channels.execute(lab.client, pod, container, ["sh", "-c", script, "sh", outside.authority(lab), *words])
+    done = channels.execute(lab.client, pod, container, ["sh", "-c", script, "sh", outside.authority(lab), *read])
     of, where = "" if container == app else f" -c {container}", "" if not _visitors(lab) else f" --namespace {lab.namespace}"
     command = f"kubectl exec{where} deployment/{pod.rsplit('-', 2)[0]}{of} -- curl -sS -i --cacert {file} {options}"
     return Visit(command, done.stdout.replace("\r\n", "\n").rstrip("\n"), done.stderr, done.code)

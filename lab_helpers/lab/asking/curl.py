@@ -54,13 +54,24 @@ def curl(lab, options: str, app: str = OUTSIDE) -> Answer:
     TrafficError
         The options cannot be read, or there is no such pod.
     """
-    try:
-        words = shlex.split(options)
-    except ValueError as error:
-        raise TrafficError(f"{options!r} cannot be read as options of curl: {error}.", "Close every quotation mark.") from error
+    read = words(options)
     pod = pods.ready_pod(lab.client, app)
     if pod is None:
         raise TrafficError(f"No pod of {app} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
-    done = channels.execute(lab.client, pod["metadata"]["name"], app, ["curl", "-sS", "--max-time", str(PATIENCE), *words])
+    done = channels.execute(lab.client, pod["metadata"]["name"], app, ["curl", "-sS", "--max-time", str(PATIENCE), *read])
     command = f"kubectl exec deployment/{app} -- curl -sS {options}"
     return Answer(command, done.stdout.replace("\r\n", "\n"), done.stderr, done.code)
+
+
+def words(options: str) -> list[str]:
+    """Options as in a terminal, one by one.
+
+    Raises
+    ------
+    TrafficError
+        They cannot be read.
+    """
+    try:
+        return shlex.split(options)
+    except ValueError as error:
+        raise TrafficError(f"{options!r} cannot be read as options of curl: {error}.", "Close every quotation mark.") from error
