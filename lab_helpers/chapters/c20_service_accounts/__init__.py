@@ -1,7 +1,7 @@
 """Chapter 20, service accounts: who is who in the mesh, what proves it, and what becomes of a rule whose name nobody has."""
 
 from lab_helpers.chapters.c20_service_accounts import checks  # noqa: F401 (they register themselves)
-from lab_helpers.chapters.c20_service_accounts.address import apply_for_address_of
+from lab_helpers.chapters.c20_service_accounts.address import apply_for_address_of, lines_from
 from lab_helpers.chapters.c20_service_accounts.asking import ask_once, who_may
 from lab_helpers.chapters.c20_service_accounts.kept import kept_open
 from lab_helpers.chapters.c20_service_accounts.names import strangers
@@ -24,6 +24,6 @@ CHAPTER = Chapter(
 )
 
 __all__ = [
-    "Knob", "apply_for_address_of", "ask_once", "check", "connect", "draw_permits", "follow", "identities", "kept_open", "pages", "predict",
-    "progress", "resolve", "seen_on", "shown", "solution", "strangers", "who_may",
+    "Knob", "apply_for_address_of", "ask_once", "check", "connect", "draw_permits", "follow", "identities", "kept_open", "lines_from",
+    "pages", "predict", "progress", "resolve", "seen_on", "shown", "solution", "strangers", "who_may",
 ]  # fmt: skip

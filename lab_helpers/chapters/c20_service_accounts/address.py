@@ -1,4 +1,4 @@
-"""A rule for an address, which no manifest can name beforehand."""
+"""A rule for an address, which no manifest can name beforehand; and who came from that address."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import replace
 from lab_helpers.core import text
 from lab_helpers.core.errors import TrafficError
 from lab_helpers.core.manifests import beside, find, load, title
+from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import apply
 from lab_helpers.kube import objects, pods
 from lab_helpers.kube.apply import Manifest, Outcome
 
+FLUSHED = 15.0  # seconds: a proxy writes its log every second, or every ten
 PLACE = "192.0.2.1"  # in the manifest: an address of documentation, which nobody has
 
 
@@ -23,15 +25,50 @@ def apply_for_address_of(lab, app: str, manifest: str) -> Outcome:
     TrafficError
         The app has no ready pod.
     """
-    pod = pods.ready_pod(lab.client, app)
-    if pod is None:
-        raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace}.", "kubectl get pods lists them.")
-    address = pod["status"]["podIP"]
+    address = _ready(lab, app)["status"]["podIP"]
     documents = [_with(each, address) for each in load(manifest)]
     done = apply.write(lab, documents, f"sed 's/{PLACE}/{address}/' manifests/{manifest} | kubectl apply --server-side -f -")
     return replace(
         done, manifests=[Manifest(manifest, text.read(find(manifest), manifest), [title(each) for each in documents], beside(manifest))]
     )
+
+
+@objects.sentences("Reading a proxy's log")
+def lines_from(lab, server: str, caller: str) -> tuple[str, str]:
+    """Two lines of the log of `server`'s proxy about requests from the address of `caller`'s pod that were answered 200.
+
+    Returns
+    -------
+    str, str
+        The last one that came by mutual TLS, for a name that the caller's proxy had asked for; the last one in plain text.
+
+    Raises
+    ------
+    MeshError
+        There is none of one kind.
+    TrafficError
+        One of the two has no ready pod.
+    """
+    path = f"/api/v1/namespaces/{lab.namespace}/pods/{_ready(lab, server)['metadata']['name']}/log"
+    address = _ready(lab, caller)["status"]["podIP"]
+
+    def found() -> tuple[str, str] | None:
+        log = lab.client.raw(path, {"container": "istio-proxy", "tailLines": 200}).text.splitlines()
+        named, nameless = [], []
+        for line in log:
+            if f" {address}:" in line and '" 200 ' in line:
+                (named if " outbound_" in line else nameless).append(line)
+        return (named[-1], nameless[-1]) if named and nameless else None
+
+    what = f"the proxy of {server} to write of two requests from {address}"
+    return wait_until(found, what, FLUSHED, 0.2, do="Is its access log on? See accessLogFile in the mesh's settings.")
+
+
+def _ready(lab, app: str) -> dict:
+    pod = pods.ready_pod(lab.client, app)
+    if pod is None:
+        raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace}.", "kubectl get pods lists them.")
+    return pod
 
 
 def _with(value, address: str):
