@@ -30,7 +30,9 @@ from lab_helpers.kube.kinds import (
     SERVICE,
     SERVICE_ACCOUNT,
 )
-from lab_helpers.lab import chapters, leftovers
+from lab_helpers.lab import chapters
+from lab_helpers.lab.leftovers import connections
+from lab_helpers.lab.leftovers import pods as leftovers
 from lab_helpers.show.render import block
 
 INJECTED = {"istio-injection": "enabled"}
@@ -127,6 +129,7 @@ def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> C
     if replaced or late:
         proxies.reachable(lab, deployments)
     converge.settled(lab)
+    connections.close(lab)
     changed = [each for each in (*changes, *late) if each.action not in ("unchanged", "absent")]
     return Checkpoint(name, lab.namespace, changed, _mesh_wide(lab))
 

@@ -11,6 +11,7 @@ import yaml
 
 from lab_helpers.chapters.c12_traffic_shifting import shift
 from lab_helpers.core.errors import MeshError
+from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import apply, configuration
 from lab_helpers.lab import checkpoint, connect
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
@@ -69,6 +70,12 @@ metadata: {{name: reviews}}
 spec:
   hosts: [reviews]
   http: [{{route: [{{destination: {{host: reviews, subset: {0}}}}}]}}]
+"""
+SHUT = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: details}
+spec: {selector: {matchLabels: {app: details}}}
 """
 IMAGE = "docker.io/curlimages/curl:8.16.0"
 
@@ -141,6 +148,17 @@ def test_a_service_that_was_deleted_is_gone_from_every_proxy(lab, tmp_path):
     lab.apply(path)
     told = lab.delete(path).told  # read as soon as the deletion is said to be in effect
     assert sum("twin" in line for line in told.differences["clusters"]) == len(names), told
+
+
+def test_after_a_checkpoint_no_connection_lives_by_a_rule_that_has_gone(lab, given):
+    """Of the connections that were open when the rule went each one would give an answer by it, for 45 s."""
+    ask = "kubectl exec deploy/productpage-v1 -c productpage -- curl -s -o /dev/null -w %{http_code} http://details:9080/details/0"
+    for _ in range(4):  # some connections, by which ever new ones do not have to be opened
+        assert lab.run(ask).stdout == "200"
+    given(SHUT)
+    wait_until(lambda: lab.run(ask).stdout == "403", "the rule to be enforced", 30)
+    checkpoint.reach(lab, "Bookinfo", [*CLIENTS[:1], *BOOKINFO])
+    assert [lab.run(ask).stdout for _ in range(8)] == ["200"] * 8
 
 
 @pytest.mark.parametrize("what", NOTHING_TO_PUSH)
