@@ -129,7 +129,7 @@ def wrong(what: str, hint: str) -> CheckError:
 
 def numbers(chapter: str) -> list[str]:
     """Numbers of all checks of chapter ``"NN"``, in order; none before it is imported."""
-    return sorted(each for each in _checks if each.startswith(f"{chapter}."))
+    return sorted((each for each in _checks if each.startswith(f"{chapter}.")), key=lambda number: int(number[3:]))
 
 
 def _find(number: str) -> _Check:

@@ -12,7 +12,7 @@ from lab_helpers.core.errors import ManifestError, MeshError, TrafficError
 from lab_helpers.istio import istiod
 from lab_helpers.istio.analysis import tokens as by_proxy
 from lab_helpers.kube.commands import Output
-from lab_helpers.show.checks import check
+from lab_helpers.show.checks import check, numbers
 from tests.objects import Cluster, pod
 from tests.wrong_answers import fails
 
@@ -534,3 +534,7 @@ def test_what_is_published_is_told_as_a_line_for_a_terminal(monkeypatch):
     monkeypatch.setattr(server.channels, "execute", lambda *_: server.channels.Done("", "", 0))
     done = server.publish(Cluster({server.pods.POD: [pod("keys-1", app="keys")]}), keysets.key_set(ONE), "a.json")
     assert isinstance(done, Output) and done.command.endswith("< a.json") and ONE.as_dict(private=False)["n"] not in str(done)
+
+
+def test_the_tenth_check_comes_after_the_ninth():
+    assert numbers("21") == [f"21.{number}" for number in range(1, 11)]
