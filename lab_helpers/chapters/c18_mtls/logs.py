@@ -63,9 +63,20 @@ def read(line: str) -> dict[str, str] | None:
     return {"request": request, "status": told["status"], "flags": told["flags"], "cluster": cluster[0] if cluster else ""}
 
 
-def _log(lab, app: str) -> list[str]:
+def printed(lab, app: str, **options: int) -> str:
+    """What the proxy's container of `app` has printed, Envoy and the agent beside it; `options` are those of the API server for logs.
+
+    Raises
+    ------
+    MeshError
+        There is no such pod that is ready.
+    """
     pod = pods.ready_pod(lab.client, app)
     if pod is None:
         raise MeshError(f"There is no ready pod {app!r} in namespace {lab.namespace}.", "kubectl get pods lists them.")
     path = f"/api/v1/namespaces/{lab.namespace}/pods/{pod['metadata']['name']}/log"
-    return lab.client.raw(path, {"container": "istio-proxy", "tailLines": LINES}).text.splitlines()
+    return lab.client.raw(path, {"container": "istio-proxy", **options}).text
+
+
+def _log(lab, app: str) -> list[str]:
+    return printed(lab, app, tailLines=LINES).splitlines()

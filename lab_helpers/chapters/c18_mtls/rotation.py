@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
+from lab_helpers.chapters.c18_mtls.logs import printed
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.kube import pods
 from lab_helpers.show.svg import GOOD, HUES, Drawing, group, text
 
 FETCHED = re.compile(r"^(\S+Z)\s.*generated new workload certificate\s.*\bttl=(\S+)", re.MULTILINE)
@@ -34,7 +34,7 @@ def history(lab, app: str, at_least: int = 2) -> pd.DataFrame:
     """
 
     def enough() -> list[pd.DataFrame]:
-        found = read(_log(lab, app))
+        found = read(printed(lab, app))
         return [found] if len(found) >= at_least else []
 
     do = "Is its lifetime short enough to wait for? kubectl get pods -o yaml, under SECRET_TTL."
@@ -95,11 +95,3 @@ def plot_lives(table: pd.DataFrame) -> Drawing:
         f"number {row + 1} from {each.fetched:.0f} s, good until {each.expires:.0f} s" for row, each in enumerate(table.itertuples())
     )
     return Drawing(LEFT + WIDE + 30, axis + 28, parts, f"Certificates of one pod: {told}.")
-
-
-def _log(lab, app: str) -> str:
-    pod = pods.ready_pod(lab.client, app)
-    if pod is None:
-        raise MeshError(f"There is no ready pod {app!r} in namespace {lab.namespace}.", "kubectl get pods lists them.")
-    path = f"/api/v1/namespaces/{lab.namespace}/pods/{pod['metadata']['name']}/log"
-    return lab.client.raw(path, {"container": "istio-proxy"}).text
