@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from lab_helpers.core.manifests import chapter_manifests, chapters
+from lab_helpers.core.manifests import chapter_manifests, chapters, load
 from lab_helpers.istio import apply
 from lab_helpers.kube.client import FIELD_MANAGER
 from lab_helpers.kube.kinds import CONFIG_MAP
@@ -140,7 +140,9 @@ def image_edited(lab, chance):
 
 def half_a_chapter(lab, chance):
     """As a notebook does it: what somebody has applied as himself stays."""
-    manifests = chapter_manifests(chance.choice([stem for stem in chapters() if stem != "03_install"]))  # its files are istioctl's
+    stem = chance.choice([stem for stem in chapters() if stem != "03_install"])  # its files are istioctl's
+    # What names a namespace of its own is for the whole mesh, where others are at work: that has ways of its own, below.
+    manifests = [name for name in chapter_manifests(stem) if not any("namespace" in each["metadata"] for each in load(name))]
     for name in manifests[: chance.randint(1, len(manifests))]:
         _kubectl(lab, "apply", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}", "--filename", f"manifests/{name}")
 
