@@ -39,7 +39,7 @@ def _kubectl(lab, *arguments: str, stdin: str | None = None) -> None:
     done = subprocess.run([*KUBECTL, "--namespace", lab.namespace, *arguments], input=stdin, capture_output=True, text=True, timeout=120)
     # What an earlier blow has removed already cannot be hit again, nor is a pod that is there made anew; and some manifests of chapters are
     # there to be refused. Only the wreck counts.
-    harmless = ("not found", "pod updates may not change", "denied the request", "is invalid")
+    harmless = ("not found", "pod updates may not change", "denied the request", "is invalid", "field not declared in schema")
     if done.returncode and not any(said in done.stderr for said in harmless):
         raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
 
