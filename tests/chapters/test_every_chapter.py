@@ -1,4 +1,4 @@
-"""Every chapter as a reader would run it, by Papermill, from a namespace in ruins; its outputs against its record, by nbval."""
+"""Every chapter that has to be alone, as a reader would run it: by Papermill, from ruins; its outputs held against its record."""
 
 import random
 
@@ -15,10 +15,10 @@ from tests.chapters import test_several_learners
 pytestmark = pytest.mark.lab
 
 
-# 03 runs in its own file: from a wreck as well, and where an earlier run of it was killed. Some run side by side, in another.
+# 03 runs in its own file: from a wreck as well, and where an earlier run of it was killed. Those that need not be alone, in another.
 ELSEWHERE = ("03_install", *test_several_learners.STEMS)
 RECORDS = [chapters.load(stem) for stem in site.chapters() if stem not in ELSEWHERE]
-CHAPTERS = [pytest.param(each.stem, marks=[pytest.mark.alone(each.alone)] if each.alone else []) for each in RECORDS]
+CHAPTERS = [pytest.param(each.stem, marks=pytest.mark.alone(each.alone)) for each in RECORDS]
 
 
 @pytest.mark.parametrize("stem", CHAPTERS)

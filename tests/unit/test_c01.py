@@ -2,12 +2,14 @@
 
 import json
 import re
+from queue import SimpleQueue
+from random import random
 
 import pytest
+from kubernetes.client import ApiException
 
 from lab_helpers.chapters.c01_service_mesh import draw_services
 from lab_helpers.core.errors import TrafficError
-from lab_helpers.kube.client import Answer
 from lab_helpers.kube.kinds import DEPLOYMENT, POD, SERVICE
 from lab_helpers.lab.asking import identity, wire
 from lab_helpers.show.checks import numbers
@@ -35,29 +37,39 @@ def packet(source, destination, sequence=1, text="GET"):
 
 
 def test_the_eavesdropper_s_packets_have_names_and_strangers_and_other_times_are_left_out(monkeypatch):
-    marks = []
-    monkeypatch.setattr(wire, "_mark", lambda lab, pod, text: marks.append(text))
+    marks = SimpleQueue()
 
-    def log(path, params):
-        assert path == "/api/v1/namespaces/default/pods/eavesdropper-1-a/log"
+    def mark(lab, pod):
+        marks.put(made := f"<{random()}>")
+        return made
+
+    def lines(lab, watch, pod):
         packets = [("10.0.0.1", "10.1.0.9", 1), ("10.0.0.1", "10.0.0.2", 1), ("10.0.0.1", "10.9.9.9", 2), ("10.0.0.9", "10.0.0.1", 3)]
         said = [packet(*each) for each in packets]
-        lines = [said[0], f"<{marks[0]}>", *said, packet("10.0.0.1", "10.0.0.2", 4), f"<{marks[1]}>" if len(marks) > 1 else "", said[0]]
-        return Answer(200, {}, "\n".join(lines).encode())
+        yield from [said[0], begin := packet("127.0.0.1", "127.0.0.1", text=marks.get()), begin, *said, packet("10.0.0.1", "10.0.0.2", 4)]
+        yield from [marks.get(), said[0]]
 
+    monkeypatch.setattr(wire, "_mark", mark)
+    monkeypatch.setattr(wire, "_lines", lines)
     own = pod("client-1-a", status={"podIP": "10.0.0.1"}, app="client", version="v1")
     called = pod("productpage-1-a", status={"podIP": "10.0.0.2"}, app="productpage", version="v1")
     starting, hosted = pod("web-1-a"), pod("host-1-a", spec={"hostNetwork": True}, status={"podIP": "10.0.0.9"})
     service = named("details", spec={"clusterIP": "10.1.0.9"})
     ran = []
-    lab = Cluster({POD: [own, called, starting, hosted, pod("eavesdropper-1-a", app="eavesdropper")], SERVICE: [service]}, ran.append, log)
+    lab = Cluster({POD: [own, called, starting, hosted, pod("eavesdropper-1-a", app="eavesdropper")], SERVICE: [service]}, ran.append)
     heard = wire.overhear(lab, "curl something", lambda: ran.append("something else"))
     assert ran == ["curl something", "something else"]
     # What was heard twice, before and after its address was changed, is there once.
     assert heard[["source", "destination"]].to_numpy().tolist() == [["client-v1", "details"], ["client-v1", "productpage-v1"]]
 
-    lab.raw = lambda path, params: Answer(404, {}, b'pods "eavesdropper-1-a" not found')
+    def gone(lab, watch, pod):
+        raise ApiException(404)
+
+    monkeypatch.setattr(wire, "_lines", gone)
     with pytest.raises(TrafficError, match=r"log of eavesdropper-1-a cannot be read \(404\)"):
+        wire.overhear(lab)
+    monkeypatch.setattr(wire, "_lines", lambda lab, watch, pod: iter([]))
+    with pytest.raises(TrafficError, match="log of eavesdropper-1-a has ended"):
         wire.overhear(lab)
     with pytest.raises(TrafficError, match="Nobody eavesdrops in namespace default"):
         wire.overhear(Cluster({}))

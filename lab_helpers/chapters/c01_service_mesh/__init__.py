@@ -17,6 +17,7 @@ CHAPTER = Chapter(
     question="Who may call whom, who can listen, and who keeps count: first with Kubernetes alone, then with a proxy beside every pod?",
     start=(*CLIENTS, *BOOKINFO),
     injection=False,  # it begins before there is a mesh
+    alone="It listens to all that passes its node, and what others send in great numbers it cannot write down as fast.",
 )
 
 __all__ = [

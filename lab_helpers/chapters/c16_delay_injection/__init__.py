@@ -15,6 +15,7 @@ CHAPTER = Chapter(
     minutes=35,
     question="A service behind the page becomes slow: how long do users wait, for what, and whose clock runs out first?",
     prepare=freeze,
+    alone="It tells late answers by their seconds, and beside other chapters everything takes longer.",
 )
 
 __all__ = [

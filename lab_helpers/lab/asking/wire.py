@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from threading import Thread
 from uuid import uuid4
 
 import pandas as pd
+from kubernetes.client import ApiClient, ApiException, CoreV1Api
+from kubernetes.watch import Watch
 
-from lab_helpers.core.errors import TrafficError
-from lab_helpers.core.wait import wait_until
+from lab_helpers.core.errors import MeshError, TrafficError
 from lab_helpers.kube import channels, objects, pods, rollout
 from lab_helpers.kube.kinds import DEPLOYMENT, POD, SERVICE
 
@@ -18,7 +23,8 @@ NAME = "eavesdropper"
 COLUMNS = ["source", "destination", "bytes", "legible", "text"]
 # A datagram to nobody. It passes the same ears in the same order, so what comes before it in the log came before it in time.
 MARK = 'import socket, sys; socket.socket(type=socket.SOCK_DGRAM).sendto(sys.argv[1].encode(), ("127.0.0.1", 9080))'
-LINES = 20_000
+PATIENCE = 15  # seconds until a mark is heard
+TAIL = 2_000  # lines that may come before one is listened to
 
 
 @objects.sentences("Eavesdropping")
@@ -51,19 +57,14 @@ def overhear(lab, *lines: str | Callable[[], object], at: str = "productpage") -
         It does not hear its own marks, or does not start where it was moved.
     """
     pod = _eavesdropper(lab, at)
-    _mark(lab, pod, begin := f"begin-{uuid4().hex}")
-    for line in lines:
-        line() if callable(line) else lab.run(line)
-    _mark(lab, pod, end := f"end-{uuid4().hex}")
-
-    def log() -> str:
-        answer = lab.client.raw(f"/api/v1/namespaces/{lab.namespace}/pods/{pod}/log", {"tailLines": LINES})
-        if answer.status != 200:
-            raise TrafficError(f"The log of {pod} cannot be read ({answer.status}).", "See whether it still runs: kubectl get pods.")
-        return answer.text if end in answer.text else ""
-
-    text = wait_until(log, "the eavesdropper to hear the last packet", 15, do="kubectl logs deploy/eavesdropper shows what it hears.")
-    between = text.partition(begin)[2].rpartition(end)[0].splitlines()[1:-1]
+    with _following(lab, pod) as log:
+        _until(_mark(lab, pod), log)
+        try:
+            for line in lines:
+                line() if callable(line) else lab.run(line)
+        finally:
+            end = _mark(lab, pod)
+        between = _until(end, log)
     names = _names(lab)
     rows = [json.loads(line) for line in between]
     known = [row for row in rows if row["source"] in names and row["destination"] in names]
@@ -74,10 +75,63 @@ def overhear(lab, *lines: str | Callable[[], object], at: str = "productpage") -
     return pd.DataFrame(told, columns=COLUMNS)
 
 
-def _mark(lab, pod: str, text: str) -> None:
+def _mark(lab, pod: str) -> str:
+    """Send a datagram to nobody that the eavesdropper hears, and return what is in it."""
+    text = uuid4().hex
     done = channels.execute(lab.client, pod, NAME, ["python3", "-c", MARK, text])
     if done.code:
         raise TrafficError(f"The eavesdropper cannot send: {done.stderr.strip()}", f"Make it anew: kubectl delete pod {shlex.quote(pod)}.")
+    return text
+
+
+@contextmanager
+def _following(lab, pod: str) -> Iterator[SimpleQueue[str | Exception]]:
+    """The lines of the eavesdropper's log as they come, and whatever puts an end to them.
+
+    It hears everybody on its node. With neighbours at work its log is soon so long that the kubelet begins another, and what the first one
+    held cannot be asked for any more: so it is read from the start.
+    """
+    log: SimpleQueue[str | Exception] = SimpleQueue()
+    watch = Watch()
+
+    def read() -> None:
+        try:
+            for line in _lines(lab, watch, pod):
+                log.put(line)
+            reason = "has ended"
+        except ApiException as error:
+            reason = f"cannot be read ({error.status})"
+        except Exception as error:  # raised where the lines are wanted
+            reason = f"cannot be read ({error})"
+        log.put(TrafficError(f"The log of {pod} {reason}.", "See whether it still runs: kubectl get pods."))
+
+    Thread(target=read, daemon=True).start()
+    try:
+        yield log
+    finally:
+        watch.stop()
+
+
+def _lines(lab, watch: Watch, pod: str) -> Iterator[str]:
+    api = CoreV1Api(ApiClient(lab.client.configuration))
+    return watch.stream(api.read_namespaced_pod_log, pod, lab.namespace, tail_lines=TAIL)
+
+
+def _until(mark: str, log: SimpleQueue[str | Exception]) -> list[str]:
+    """The lines that come before a mark; one that was heard before, once for each device that it passed, may be among them."""
+    before: list[str] = []
+    within = time.monotonic() + PATIENCE
+    while True:
+        try:
+            line = log.get(timeout=max(within - time.monotonic(), 0.001))
+        except Empty:
+            what = f"After {PATIENCE} s the eavesdropper has not heard a packet that was sent for it to hear."
+            raise MeshError(what, "kubectl logs deploy/eavesdropper shows what it hears.") from None
+        if isinstance(line, Exception):
+            raise line
+        if mark in line:
+            return before
+        before.append(line)
 
 
 def _eavesdropper(lab, at: str) -> str:
