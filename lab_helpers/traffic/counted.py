@@ -15,6 +15,8 @@ STANDARD = (  # labels that every request has, if only as "unknown"
     r"|reporter|request_protocol|response_code|response_flags|grpc_response_status|connection_security_policy"
 )
 
+STALE = "5m"  # how far back Prometheus itself looks for the last sample of a series that has not ended
+
 
 def requests(lab, window: Window | str, *labels: str, reporter: str = "source") -> pd.DataFrame:
     """Count the requests of a window by labels of ``istio_requests_total``, to the last one.
@@ -61,7 +63,8 @@ def counted(lab, window: Window | str, told: list[str], labels, metric: str = "i
     """What was added to a counter in a window, summed by labels; also nothing, where it was there already."""
     window, labels = window_of(lab, window), list(dict.fromkeys(labels))
     length = round(1000 * (window.known - window.start))
-    before = [prometheus.promql(lab, f"{metric}{{{each}}}", at=window.start) for each in told]
+    # A look that failed right before, as they do on a busy machine, ends a series for Prometheus: an instant would say that it stood at 0.
+    before = [prometheus.promql(lab, f"last_over_time({metric}{{{each}}}[{STALE}])", at=window.start) for each in told]
     looks = [prometheus.promql(lab, f"{metric}{{{each}}}[{length}ms]", at=window.known) for each in told]
     table = added(pd.concat(before), pd.concat(looks))
     table = table.rename(columns=prometheus.beside(set(table.columns) - {"added"}, "requests") | {"added": "requests"})

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 GROUPS = (
     ("04_bookinfo", "05_injection", "07_tracing"),
     ("06_mesh_graph", "12_traffic_shifting", "19_access_control"),
-    ("10_gateway", "15_fault_injection", "21_jwt"),
+    ("10_gateway", "15_fault_injection"),
     ("11_destination_rule", "14_mirroring"),
     ("13_ab_testing", "09_virtual_service", "20_service_accounts"),
 )

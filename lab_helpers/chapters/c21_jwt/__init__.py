@@ -30,6 +30,7 @@ CHAPTER = Chapter(
         "21_jwt/01-keys.yaml",
     ),
     prepare=freeze,
+    alone="Its proxies refuse keys that are none, and whoever applies something meanwhile is told so.",
 )
 
 __all__ = [
