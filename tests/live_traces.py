@@ -54,7 +54,7 @@ def traces() -> dict[str, set[str]]:
         "mounts": {line.split(" - ")[0].split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
         "links": {line.split(":")[1].strip() for line in sh("ip", "--oneline", "link").stdout.splitlines()},
         "addresses and routes": set(sh("ip", "route", "show", "table", "all").stdout.splitlines()),
-        "cgroups": {str(path) for path in machine.CGROUP_ROOT.rglob("*meshlab*")},
+        "cgroups": {str(path) for path in machine.cgroups.ROOT.rglob("*meshlab*")},
         "iptables": {
             line.split(" [")[0]
             for tool in ("iptables-save", "iptables-legacy-save", "ip6tables-save")

@@ -21,8 +21,8 @@ def test_not_root(monkeypatch):
 
 def test_what_only_root_can_try_is_not_called_missing(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setattr(host, "_tries", lambda command: pytest.fail("was tried"))
-    for check in (host._kernel("namespaces"), host._overlay()):
+    monkeypatch.setattr(host.kernel, "_tries", lambda command: pytest.fail("was tried"))
+    for check in (host.kernel.has("namespaces"), host.kernel.overlay()):
         assert check.found == "not root: not tried" and check.do.endswith("/meshlab doctor") and "CONFIG" not in check.do
 
 
@@ -50,16 +50,16 @@ def test_too_little_disk():
 
 
 def test_a_missing_kernel_feature(monkeypatch):
-    monkeypatch.setitem(host.KERNEL, "namespaces", ("echo Operation not permitted >&2; false", "CONFIG_NAMESPACES"))
+    monkeypatch.setitem(host.kernel.NEEDED, "namespaces", ("echo Operation not permitted >&2; false", "CONFIG_NAMESPACES"))
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    check = host._kernel("namespaces")
+    check = host.kernel.has("namespaces")
     assert not check.well and "not permitted" in check.found and "CONFIG_NAMESPACES" in check.do
 
 
 def test_a_file_system_that_carries_no_overlay(monkeypatch):
-    monkeypatch.setattr(host, "_tries", lambda command: "wrong fs type")
+    monkeypatch.setattr(host.kernel, "_tries", lambda command: "wrong fs type")
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    check = host._overlay()
+    check = host.kernel.overlay()
     assert not check.well and "CONFIG_OVERLAY_FS" in check.do
 
 
@@ -72,19 +72,19 @@ def test_too_few_inotify_instances(monkeypatch, tmp_path):
 
 def test_an_address_in_use():
     name, address = next((n, a) for n, found in psutil.net_if_addrs().items() for a in found if a.family.name == "AF_INET")
-    check = host._address(Machine(address=address.address))
+    check = host.network.addresses(Machine(address=address.address))
     assert not check.well and name in check.found
 
 
 def test_an_interface_name_in_use(monkeypatch):
     monkeypatch.setattr(machine, "init_pid", lambda node: None)
-    check = host._link(Machine(link="lo"))
+    check = host.network.link(Machine(link="lo"))
     assert not check.well and "lo" in check.do
 
 
 def test_missing_cgroup_controllers(monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda self: False)
-    check = host._cgroups()
+    check = host.kernel.controllers()
     assert not check.well and "memory" in check.do
 
 

@@ -17,10 +17,10 @@ from lab_helpers.core.wait import wait_until
 from lab_helpers.kube import objects
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kubeconfig import Context
-from lab_helpers.node import boot, machine
+from lab_helpers.node import machine
 from lab_helpers.node.install import mesh
 from lab_helpers.node.kubernetes import cluster, components, configuration, pki
-from lab_helpers.node.machine import MACHINE
+from lab_helpers.node.machine import MACHINE, boot
 from tests.web import known, serving
 
 
@@ -177,7 +177,7 @@ def test_what_a_running_component_watches_is_not_written_again(monkeypatch, tmp_
 def process(monkeypatch, tmp_path):
     """A process that stands for the one that holds a node, which nobody reaps; the node's state is the test's own."""
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    monkeypatch.setattr(machine, "remove_cgroups", lambda: None)
+    monkeypatch.setattr(machine.cgroups, "remove", lambda: None)
     with subprocess.Popen(["sleep", "infinity"]) as started:
         yield started
         started.kill()

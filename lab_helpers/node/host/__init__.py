@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import platform
 import shutil
-import socket
-import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
@@ -22,6 +18,8 @@ from lab_helpers.node.build.debian import NODE_ROOT
 from lab_helpers.node.build.images import FIRST_STORE, LATER_LAYOUT, STORE
 from lab_helpers.node.build.toolchain import missing_packages
 from lab_helpers.node.build.versions import VERSIONS
+from lab_helpers.node.host import kernel, network
+from lab_helpers.node.host.check import Check, existing
 from lab_helpers.node.machine import Machine
 
 MEMORY_GIB = 4  # what is free must hold the lab (under 2.5 GiB) and a compiler's peak (1.5 GiB)
@@ -33,19 +31,6 @@ FIRST = (KUBERNETES, ISTIO, ISTIO_SOURCES, NODE_ROOT, FIRST_STORE)
 LATER = (LATER_LAYOUT, STORE)
 WANTED = (*FIRST, *LATER)
 DISK_GIB = {"build": 25, "run": 3}  # caches of a build from nothing: some 22 GiB; a lab from warm caches: 2 GiB
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing looked at: what was found, what is needed, whether that will do, and what to do if not."""
-
-    check: str
-    found: str
-    needed: str
-    well: bool
-    do: str = ""
-
-    as_dict = asdict
 
 
 def _root() -> Check:
@@ -87,12 +72,8 @@ def _memory() -> Check:
     return Check("memory", f"{free:.1f} GiB free", f"{MEMORY_GIB} GiB free", free >= MEMORY_GIB, do)
 
 
-def _existing(path: Path) -> Path:
-    return next(parent for parent in (path, *path.parents) if parent.exists())
-
-
 def _disk(path: Path, gib: float, what: str) -> Check:
-    free = shutil.disk_usage(_existing(path)).free / 2**30
+    free = shutil.disk_usage(existing(path)).free / 2**30
     return Check(
         f"disk for {what}",
         f"{free:.1f} GiB free",
@@ -102,89 +83,10 @@ def _disk(path: Path, gib: float, what: str) -> Check:
     )
 
 
-def _tries(command: str) -> str:
-    """Empty when the shell `command` succeeds in namespaces of its own, else the last line of what it said."""
-    try:
-        done = subprocess.run([*machine.UNSHARE, "sh", "-ec", command], capture_output=True, encoding="utf-8", timeout=20)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-
-
-def _only_root() -> str:
-    return f"Only root can try it: {paths.as_root('doctor')}"
-
-
-KERNEL = {
-    "namespaces": ("true", "CONFIG_NAMESPACES, CONFIG_NET_NS, CONFIG_PID_NS, and the right to use them"),
-    "veth links": ("ip link add test0 type veth peer name test1", "CONFIG_VETH"),
-    "iptables": (
-        "iptables -t nat -A OUTPUT -p tcp -j REDIRECT --to-ports 1; "
-        "iptables -t mangle -A POSTROUTING -m conntrack --ctstate NEW -j DROP; iptables -t nat -A POSTROUTING -j MASQUERADE; "
-        "[ ! -e /proc/sys/net/ipv6 ] || ip6tables -t mangle -A POSTROUTING -j DROP",
-        "CONFIG_NF_TABLES or CONFIG_IP_NF_IPTABLES, with NAT, REDIRECT, MASQUERADE and conntrack, and the same for IPv6 if there is any",
-    ),
-}
-
-
-def _kernel(feature: str) -> Check:
-    command, needed = KERNEL[feature]
-    refusal = _tries(command) if os.geteuid() == 0 else "not root: not tried"
-    if feature != "namespaces" and not shutil.which("ip" if "ip link" in command else "iptables"):
-        refusal = ""  # `meshlab up` installs the tool
-    do = f"This kernel, or the sandbox around it, lacks {needed}." if os.geteuid() == 0 else _only_root()
-    return Check(feature, refusal or "works", "works", not refusal, do)
-
-
-def _overlay() -> Check:
-    folder = _existing(paths.STATE)
-    command = f"d=$(mktemp -d -p {folder}); trap 'rm -rf $d' EXIT; mkdir $d/l $d/u $d/w $d/m; mount -t overlay o -o lowerdir=$d/l,upperdir=$d/u,workdir=$d/w $d/m; umount $d/m"  # noqa: E501
-    refusal = _tries(command) if os.geteuid() == 0 else "not root: not tried"
-    do = f"{folder} must be on a file system that carries overlay mounts (ext4, xfs, btrfs), and the kernel have CONFIG_OVERLAY_FS."
-    do = do if os.geteuid() == 0 else _only_root()
-    return Check("overlay file system", refusal or "works", "works", not refusal, do)
-
-
-def _cgroups() -> Check:
-    needed = {"cpu", "cpuset", "memory", "pids"}
-    unified = Path("/sys/fs/cgroup/cgroup.controllers")
-    if unified.exists():
-        found = set(unified.read_text(encoding="utf-8").split())
-    else:
-        listed = Path("/proc/cgroups")
-        lines = listed.read_text(encoding="utf-8").splitlines()[1:] if listed.exists() else []
-        enabled = {name for name, _, _, on in map(str.split, lines) if on == "1"}
-        found = {name for name in enabled if Path(f"/sys/fs/cgroup/{name}").exists()}
-    missing = needed - found
-    do = f"Mount the cgroup controllers {', '.join(sorted(missing))}, or boot with them enabled."
-    return Check("cgroup controllers", ", ".join(sorted(needed & found)) or "none", ", ".join(sorted(needed)), not missing, do)
-
-
 def _inotify() -> Check:
     found = int(INOTIFY.read_text(encoding="utf-8")) if INOTIFY.exists() else 0
     do = f"Raise the kernel's limit: sysctl -w {SYSCTL}={INOTIFY_INSTANCES} (each proxy takes three of them)."
     return Check("inotify instances", str(found), str(INOTIFY_INSTANCES), found >= INOTIFY_INSTANCES, do)
-
-
-def _address(node: Machine) -> Check:
-    wanted = {ipaddress.ip_address(node.address), ipaddress.ip_address(node.host_address)}
-    others = {
-        name: address.address
-        for name, addresses in psutil.net_if_addrs().items()
-        for address in addresses
-        if name != node.link
-        and address.family == socket.AF_INET
-        and any(ip in ipaddress.ip_network(f"{address.address}/{address.netmask}", strict=False) for ip in wanted)
-    }
-    found = ", ".join(f"{name} has {address}" for name, address in others.items()) or "free"
-    do = f"The lab's link uses {node.address} and {node.host_address}: take that network down, or use another cluster."
-    return Check("addresses", found, f"{node.address} free", not others, do)
-
-
-def _link(node: Machine) -> Check:
-    foreign = Path(f"/sys/class/net/{node.link}").exists() and machine.init_pid(node) is None
-    do = f"Remove the interface with `ip link delete {node.link}`, or run `meshlab down`."
-    return Check("interface name", "in use" if foreign else "free", f"{node.link} free", not foreign, do)
 
 
 def _packages() -> Check:
@@ -208,9 +110,9 @@ def checks(node: Machine | None, built: bool) -> list[Check]:
         lambda: _disk(paths.CACHE, DISK_GIB["run" if built else "build"], "caches"),
         lambda: _disk(paths.STATE, DISK_GIB["run"], "the lab"),
     ]
-    looks += [lambda feature=feature: _kernel(feature) for feature in KERNEL]
-    looks += [_overlay, _cgroups, _inotify, _packages]
-    looks += [lambda: _address(node), lambda: _link(node)] if node else []
+    looks += [lambda feature=feature: kernel.has(feature) for feature in kernel.NEEDED]
+    looks += [kernel.overlay, kernel.controllers, _inotify, _packages]
+    looks += [lambda: network.addresses(node), lambda: network.link(node)] if node else []
     return [look() for look in looks]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -14,16 +13,14 @@ import psutil
 from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError, NodeError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.node import boot
 from lab_helpers.node.build.binaries import KUBERNETES
 from lab_helpers.node.build.debian import NODE_ROOT
+from lab_helpers.node.machine import boot, cgroups
 
 # A node's namespaces; everything in them ends with the process that this starts.
 UNSHARE = ("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
 # What a program has there: the host's own proxies, say, are none for anything in the lab.
 ENVIRONMENT = ("PATH=/opt/lab/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root")
-CGROUP = "meshlab"
-CGROUP_ROOT = Path("/sys/fs/cgroup")
 AGAIN = "Run `meshlab down` again."
 
 
@@ -116,7 +113,7 @@ def start(machine: Machine, log: Path) -> None:
     NodeError
         When the namespaces or the link cannot be made: with the reason the kernel gave.
     """
-    _make_cgroups()
+    cgroups.make()
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "STATE": str(machine.state),
@@ -167,7 +164,7 @@ def stop(machine: Machine) -> None:
         wait_until(lambda: all(map(_ended, held)), "the end of the node's processes", 30, error=NodeError, do=AGAIN)
     _remove_link(machine.link)
     machine.pid_file.unlink(missing_ok=True)
-    remove_cgroups()
+    cgroups.remove()
 
 
 def _remove_link(name: str) -> None:
@@ -221,44 +218,6 @@ def memory_mib(machine: Machine) -> float | None:
         except psutil.AccessDenied:
             return None
     return total / 2**20
-
-
-def _cgroups() -> list[Path]:
-    """The lab's cgroup in every hierarchy (cgroup v1), or its one cgroup (v2)."""
-    if (CGROUP_ROOT / "cgroup.controllers").exists():
-        return [CGROUP_ROOT / CGROUP]
-    return [
-        path / CGROUP
-        for path in sorted(CGROUP_ROOT.iterdir())
-        if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists()
-    ]
-
-
-def _make_cgroups() -> None:
-    unified = CGROUP_ROOT / "cgroup.subtree_control"
-    if unified.exists():
-        available = (CGROUP_ROOT / "cgroup.controllers").read_text(encoding="utf-8").split()
-        unified.write_text(" ".join(f"+{controller}" for controller in available), encoding="utf-8")
-    for cgroup in _cgroups():
-        cgroup.mkdir(exist_ok=True)
-
-
-def remove_cgroups() -> None:
-    """Remove the lab's cgroups, deepest first, once their last process is gone."""
-    for cgroup in _cgroups():
-        for folder, _, _ in os.walk(cgroup, topdown=False):
-            what = f"the end of the processes in {folder}"
-            wait_until(lambda folder=Path(folder): _rmdir(folder), what, 30, error=NodeError, do=AGAIN)
-
-
-def _rmdir(folder: Path) -> bool:
-    try:
-        folder.rmdir()
-    except FileNotFoundError:
-        pass
-    except OSError:
-        return False
-    return True
 
 
 def forget(machine: Machine) -> None:
