@@ -8,6 +8,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from lab_helpers.core import paths
+from lab_helpers.node import files
 from lab_helpers.node.build.contained import Say, call
 from lab_helpers.node.build.store import Part
 from lab_helpers.node.build.toolchain import GO_TOOLS, go_module, go_run, pip_install
@@ -106,7 +107,7 @@ def _zipkin(directory: Path, say: Say, log: Path) -> None:
     of = VERSIONS["zipkin"]
     say("fetching Zipkin")
     maven = ["mvn", "--batch-mode", "--no-transfer-progress", of["plugin"], f"-Dartifact={of['maven']}", f"-DoutputDirectory={directory}"]
-    call(maven, log, say, as_user=True)
+    call(maven, log, say)
     runnable = next(directory.glob("*.jar"))
     # Apart, so that the JVM can archive its classes: it does not for jars within a jar, nor for folders.
     with ZipFile(runnable) as archive, ZipFile(directory / "server.jar", "w") as server:
@@ -148,9 +149,10 @@ PAUSE = Part("pause", _pause, (VERSIONS["kubernetes"]["version"],), tools=GO_TOO
 
 def link_tools() -> None:
     """Put kubectl and istioctl where a terminal can find them, whatever version the cache holds."""
-    paths.make_folder(paths.BIN)
-    for tool, part in (("kubectl", KUBERNETES), ("istioctl", ISTIO)):
-        fresh = paths.BIN / f".{tool}"
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(part.path / tool)
-        fresh.rename(paths.BIN / tool)
+    with files.as_user():
+        paths.make_folder(paths.BIN)
+        for tool, part in (("kubectl", KUBERNETES), ("istioctl", ISTIO)):
+            fresh = paths.BIN / f".{tool}"
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(part.path / tool)
+            fresh.rename(paths.BIN / tool)

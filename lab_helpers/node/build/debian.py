@@ -33,8 +33,10 @@ def bootstrap(name: str, target: Path, say: Say, log: Path) -> None:
         "--customize-hook=rm -rf \"$1\"/etc/resolv.conf \"$1\"/etc/hostname \"$1\"/etc/apt/sources.list \"$1\"/etc/apt/sources.list.d/*",
         suite, str(target), *(["-"] if lines else []),
     ]  # fmt: skip
-    call(command, log, say, stdin=lines or None)
+    call(command, log, say, stdin=lines or None, as_user=False)
 
 
-BASE = Part("base", lambda directory, say, log: bootstrap("base", directory / "base.tar", say, log), (repr(VERSIONS["base"]),))
-NODE_ROOT = Part("node-root", lambda directory, say, log: bootstrap("node", directory / "root", say, log), (repr(VERSIONS["node"]),))
+BASE = Part("base", lambda directory, say, log: bootstrap("base", directory / "base.tar", say, log), (repr(VERSIONS["base"]),), roots=True)
+NODE_ROOT = Part(
+    "node-root", lambda directory, say, log: bootstrap("node", directory / "root", say, log), (repr(VERSIONS["node"]),), roots=True
+)

@@ -67,7 +67,7 @@ def pip_install(requirement: str, target: Path, say: contained.Say, log: Path) -
         target,
         requirement,
     ]
-    contained.call(command, log, say, as_user=True)
+    contained.call(command, log, say)
 
 
 def _fetch_go(directory: Path, say: contained.Say, log: Path) -> None:
@@ -106,12 +106,13 @@ def go_run(arguments: list[str], log: Path, say: contained.Say, **more) -> None:
     """Run one ``go`` command as the invoking user."""
     environment = go_environment() | more.pop("env", {})
     paths.make_folder(paths.CACHE / "go")
-    contained.call([go_binary(), *arguments], log, say, env=environment, as_user=True, **more)
+    contained.call([go_binary(), *arguments], log, say, env=environment, **more)
 
 
 def go_module(module: str, revision: str, say: contained.Say, log: Path) -> Path:
     """Download a Go module and return its folder (read only: it is Go's own cache)."""
     go_run(["mod", "download", f"{module}@{revision}"], log, say, cwd=paths.CACHE)
     query = [go_binary(), "mod", "download", "-json", f"{module}@{revision}"]
-    out = subprocess.run(query, capture_output=True, encoding="utf-8", env={**os.environ, **go_environment()}, cwd=paths.CACHE)
+    environment = {**os.environ, **go_environment(), "HOME": str(paths.HOME)}
+    out = subprocess.run(contained.wrap(query, as_user=True), capture_output=True, encoding="utf-8", env=environment, cwd=paths.CACHE)
     return Path(json.loads(out.stdout)["Dir"])
