@@ -43,9 +43,9 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> 
     host.require_root("up", *(["--only", only] if only else []), *(f"--rebuild={part}" for part in rebuild))
     with lock.exclusive(lock.LAB), lock.exclusive(lock.CACHE):
         host.require(None if only == "build" else MACHINE, built=not store.missing(host.WANTED))
-        toolchain.install_packages(report)
         store.clean()
         store.forget(host.WANTED, rebuild)
+        toolchain.install_packages(report, toolchain.packages(built=not store.missing(host.WANTED)))
         for parts in (host.FIRST, host.LATER):  # both, so that the time that is left is that of all of it
             store.announce(parts, report)
         store.ensure(host.FIRST, report)

@@ -8,9 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
+from typing import TextIO
 
 from lab_helpers.core import paths
+from lab_helpers.core.errors import BuildError
+from lab_helpers.node import files
 from lab_helpers.node.build import contained
 from lab_helpers.node.build.store import BUILD_LOGS, Part
 from lab_helpers.node.build.versions import VERSIONS
@@ -24,23 +28,51 @@ def missing_packages(packages: list[str]) -> list[str]:
     return [package for package in packages if package not in installed]
 
 
-def install_packages(report) -> None:
-    """Install what is missing of the Debian packages that building and running need.
+def packages(built: bool) -> list[str]:
+    """Debian's packages that the lab needs: fewer where every part of it is `built`."""
+    return [*VERSIONS["host"]["running"], *([] if built else VERSIONS["host"]["building"])]
+
+
+def available(package: str) -> bool:
+    """Whether apt-get knows where to get `package`; so it is with all of them before its first update."""
+    listed = subprocess.run(["apt-cache", "policy", package], capture_output=True, encoding="utf-8", env={**os.environ, "LC_ALL": "C"})
+    return "Candidate: (none)" not in listed.stdout and (
+        bool(listed.stdout.strip()) or not any(Path("/var/lib/apt/lists").glob("*_Packages*"))
+    )
+
+
+def install_packages(report, packages: list[str]) -> None:
+    """Install what is missing of Debian's `packages`.
 
     Raises
     ------
     BuildError
         When apt-get refuses or cannot reach its mirror.
     """
-    missing = missing_packages(VERSIONS["host"]["packages"])
+    missing = missing_packages(packages)
     if not missing:
         return
-    paths.make_folder(BUILD_LOGS)
     log = BUILD_LOGS / "debian.log"
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    with report.step(f"install {len(missing)} Debian packages") as say:
-        for command in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *missing]):
-            contained.call(command, log, say, env=quiet)
+    with files.as_user():
+        paths.make_folder(BUILD_LOGS)
+        log.unlink(missing_ok=True)
+        out = log.open("a+", encoding="utf-8")
+    with report.step(f"install {len(missing)} Debian packages"), out:
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+            _apt_get(command, out)
+
+
+def _apt_get(arguments: list[str], out: TextIO) -> None:
+    """Run apt-get to its end, whatever becomes of this process or its terminal: dpkg, once killed, refuses all later work."""
+    # A machine that has just come up may be installing updates: they are waited for.
+    command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments]
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # Not by `run`, which kills it when it is interrupted itself.
+    started = subprocess.Popen(command, env=quiet, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+    if code := started.wait():
+        out.seek(0)
+        last = "".join(f"\n    {line.rstrip()}" for line in deque(out, maxlen=8))
+        raise BuildError(f"apt-get failed with exit code {code}:{last}", f"Correct what it names. The whole output: {out.name}")
 
 
 def _go_on_path() -> str | None:

@@ -13,11 +13,10 @@ import psutil
 from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError, HostError
 from lab_helpers.node import machine
+from lab_helpers.node.build import toolchain
 from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, KUBERNETES
 from lab_helpers.node.build.debian import NODE_ROOT
 from lab_helpers.node.build.images import FIRST_STORE, LATER_LAYOUT, STORE
-from lab_helpers.node.build.toolchain import missing_packages
-from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.host import kernel, network
 from lab_helpers.node.host.check import Check, existing
 from lab_helpers.node.machine import Machine
@@ -89,10 +88,12 @@ def _inotify() -> Check:
     return Check("inotify instances", str(found), str(INOTIFY_INSTANCES), found >= INOTIFY_INSTANCES, do)
 
 
-def _packages() -> Check:
-    missing = missing_packages(VERSIONS["host"]["packages"]) if shutil.which("dpkg-query") else []
-    found = f"{len(missing)} to install" if missing else "all installed"
-    return Check("Debian packages", found, "installed by `meshlab up`", True)
+def _packages(built: bool) -> Check:
+    missing = toolchain.missing_packages(toolchain.packages(built)) if shutil.which("dpkg-query") else []
+    nowhere = [package for package in missing if not toolchain.available(package)] if shutil.which("apt-cache") else []
+    found = f"no source of apt-get has {', '.join(nowhere)}" if nowhere else f"{len(missing)} to install" if missing else "all installed"
+    do = "Run apt-get update. If that does not help, add Debian 12's sources, or those of a relative of it that has these packages."
+    return Check("Debian packages", found, "installed by `meshlab up`", not nowhere, do)
 
 
 def checks(node: Machine | None, built: bool) -> list[Check]:
@@ -111,7 +112,7 @@ def checks(node: Machine | None, built: bool) -> list[Check]:
         lambda: _disk(paths.STATE, DISK_GIB["run"], "the lab"),
     ]
     looks += [lambda feature=feature: kernel.has(feature) for feature in kernel.NEEDED]
-    looks += [kernel.overlay, kernel.controllers, _inotify, _packages]
+    looks += [kernel.overlay, kernel.controllers, _inotify, lambda: _packages(built)]
     looks += [lambda: network.addresses(node), lambda: network.link(node)] if node else []
     return [look() for look in looks]
 
