@@ -19,7 +19,7 @@ from lab_helpers.node.build.debian import NODE_ROOT
 from lab_helpers.node.build.images import FIRST_STORE, LATER_LAYOUT, STORE
 from lab_helpers.node.host import kernel, network
 from lab_helpers.node.host.check import Check, existing
-from lab_helpers.node.machine import Machine
+from lab_helpers.node.machine import Machine, state
 
 MEMORY_GIB = 4  # what is free must hold the lab (under 2.5 GiB) and a compiler's peak (1.5 GiB)
 INOTIFY_INSTANCES = 128  # Debian's own; the lab with one learner takes a third of it
@@ -141,6 +141,8 @@ def require_kubeconfig() -> None:
         return
     if machine.init_pid(machine.MACHINE) is None:
         raise ClusterError("The embedded lab is not up, so there is no kubeconfig.", "Start it with `meshlab up`.")
+    if (theirs := state.owner(paths.STATE)) and theirs.uid != paths.USER.pw_uid:
+        raise ClusterError(f"The embedded lab is up, and it is {theirs.name}'s.", f"Ask {theirs.name} to take it down: there is one only.")
     raise ClusterError(
         "The embedded lab is up, and its kubeconfig is with whoever brought it up.", f"This hands it to you as well: {paths.as_root('up')}"
     )

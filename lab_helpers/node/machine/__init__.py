@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -218,12 +217,6 @@ def memory_mib(machine: Machine) -> float | None:
         except psutil.AccessDenied:
             return None
     return total / 2**20
-
-
-def forget(machine: Machine) -> None:
-    """Delete the state of a stopped node: etcd's data, its containers, its certificates, its logs."""
-    if machine.state.exists():
-        shutil.rmtree(machine.state)
 
 
 def _host(*command: str) -> None:
