@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from lab_helpers.core.errors import HostError
 from lab_helpers.node import host, machine
+from lab_helpers.node.build import toolchain
 from lab_helpers.node.machine import Machine
+from tests.sudo import as_root, home
 
 
 def test_not_root(monkeypatch):
@@ -39,9 +44,63 @@ def test_not_linux_on_x86_64(monkeypatch):
 
 
 def test_too_little_memory(monkeypatch):
-    monkeypatch.setattr(host, "MEMORY_GIB", 10**6)
-    check = host._memory()
-    assert not check.well and check.needed == "1000000 GiB free"
+    monkeypatch.setitem(host.MEMORY_GIB, "build", 10**6)
+    check = host._memory(None, built=False)
+    assert not check.well and check.needed == "1000000 GiB"
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """A machine of which little is left: 1.2 GiB of memory, 2 GiB of disk."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1.2 * 2**30))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2 * 2**30))
+
+
+def look(node: Machine | None, built: bool) -> dict[str, host.Check]:
+    return {check.check: check for check in host.checks(node, built)}
+
+
+@pytest.mark.parametrize(("held", "well"), [(2300.0, True), (0.0, False), (None, False)])
+def test_a_lab_that_fills_the_memory_itself_can_be_repaired(full, monkeypatch, held, well):
+    """On 8 GiB with a browser open a lab that was up could not be brought up: its own memory was asked for once more."""
+    monkeypatch.setattr(machine, "memory_mib", lambda node: held)
+    assert look(Machine(), built=True)["memory"].well == well
+
+
+def test_what_the_caches_hold_already_need_not_be_free(full, monkeypatch, tmp_path):
+    """With one part missing, room for all of them was asked for."""
+    monkeypatch.setattr(host.paths, "CACHE", tmp_path / "cache")
+    monkeypatch.setitem(host.DISK_GIB, "build", 2.001)
+    assert not look(None, built=False)["disk for caches"].well
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "part").write_bytes(b"x" * 2**21)
+    check = look(None, built=False)["disk for caches"]
+    assert check.well and "the lab's own" in check.found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_where_root_may_not_keep_files_of_its_own(tmp_path):
+    """A home on a server that does not trust root: root there is nobody in particular."""
+    code = "from lab_helpers.node import host; print(host._cache().as_dict())"
+    ann = home(tmp_path / "ann")
+    assert "'well': True" in as_root(code, ann).stdout
+    said = as_root(code, ann, without="-dac_override,-dac_read_search,-chown,-fowner").stdout
+    assert "'well': False" in said and "Permission denied" in said and "a link to a folder there" in said
+
+
+def test_without_ipv6_at_all(monkeypatch, tmp_path):
+    assert host._ipv6().well == Path("/proc/net/if_inet6").exists()
+    monkeypatch.setattr(host, "Path", lambda path: tmp_path / "none")
+    check = host._ipv6()
+    assert not check.well and "ipv6.disable=1" in check.do
+
+
+@pytest.mark.parametrize(("cpus", "gib", "compilers"), [(32, 8, 4), (2, 64, 2), (32, 0.5, 1), (1, 8, 1)])
+def test_no_more_compilers_than_there_is_memory_for(monkeypatch, cpus, gib, compilers):
+    """One for each of 32 processors took more than 8 GiB."""
+    monkeypatch.setattr(os, "cpu_count", lambda: cpus)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=gib * 2**30))
+    assert f"-p={compilers}" in toolchain.go_environment()["GOFLAGS"].split()
 
 
 def test_too_little_disk():

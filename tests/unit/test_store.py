@@ -92,6 +92,16 @@ def test_a_failed_build_leaves_no_part_and_the_others_stay(cache):
     assert not (cache / "unfinished").exists()
 
 
+def test_a_part_is_on_the_disk_before_it_has_its_name(monkeypatch):
+    """After a power cut its name was there, and its files were empty: built for ever."""
+    done = []
+    rename = os.rename
+    monkeypatch.setattr(os, "sync", lambda: done.append("sync"))
+    monkeypatch.setattr(os, "rename", lambda old, new: (done.append("rename"), rename(old, new)))
+    store.ensure([Part("part", writes("1"))], Quiet())
+    assert done == ["sync", "rename"]
+
+
 def test_forget_drops_a_part_and_what_it_went_into():
     below, beside = Part("below", writes("1")), Part("beside", writes("2"))
     above = Part("above", writes("3"), needs=(below, beside))

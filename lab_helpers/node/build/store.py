@@ -215,7 +215,9 @@ def _build(part: Part, report) -> None:
                 part.build(unfinished, say, log)
         except LabError as error:
             raise type(error)(f"{part.name} could not be built. {error.what}", error.do) from error
-        # The rename is what makes it finished: a build that is killed before leaves nothing under that name.
+        # The rename is what makes it finished: a build that is killed before leaves nothing under that name. What is in it has to be on the
+        # disk by then: after a power cut the name may be there and its files empty, for ever.
+        os.sync()
         with files.as_user():
             os.rename(unfinished, part.path)
 

@@ -12,6 +12,8 @@ from collections import deque
 from pathlib import Path
 from typing import TextIO
 
+import psutil
+
 from lab_helpers.core import paths
 from lab_helpers.core.errors import BuildError
 from lab_helpers.node import files
@@ -113,13 +115,18 @@ GO_ON_PATH = _go_on_path()
 GO_TOOLS = () if GO_ON_PATH else (GO,)
 
 
+def compilers() -> int:
+    """How many compilers Go may run side by side: one for each processor, if there are two GiB of memory for it."""
+    return max(1, min(os.cpu_count() or 1, int(psutil.virtual_memory().available / (2 * 2**30))))
+
+
 def go_environment() -> dict[str, str]:
     """The environment of every Go command here: static binaries, caches of the lab's own, no toolchain of Go's own choosing."""
     go = paths.CACHE / "go"
     return {
         "CGO_ENABLED": "0",
         # The linker throws debug information away (-s -w); not to make it saves a tenth of the compiler's time.
-        "GOFLAGS": "-trimpath -modcacherw -gcflags=all=-dwarf=false",
+        "GOFLAGS": f"-trimpath -modcacherw -gcflags=all=-dwarf=false -p={compilers()}",
         "GOTOOLCHAIN": "local",
         "GOMODCACHE": str(go / "mod"),
         "GOCACHE": str(go / "build"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from lab_helpers.node.host import kernel, network
 from lab_helpers.node.host.check import Check, existing
 from lab_helpers.node.machine import Machine, state
 
-MEMORY_GIB = 4  # what is free must hold the lab (under 2.5 GiB) and a compiler's peak (1.5 GiB)
+MEMORY_GIB = {"build": 4, "run": 2.5}  # the lab itself; a compiler's peak is 1.5 GiB more
 INOTIFY_INSTANCES = 128  # Debian's own; the lab with one learner takes a third of it
 SYSCTL = "fs.inotify.max_user_instances"
 INOTIFY = Path("/proc/sys") / SYSCTL.replace(".", "/")
@@ -65,21 +67,43 @@ def _debian() -> Check:
     return Check("package manager", found, "apt-get and dpkg", bool(shutil.which("apt-get") and shutil.which("dpkg-query")), do)
 
 
-def _memory() -> Check:
-    free = psutil.virtual_memory().available / 2**30
+def _memory(node: Machine | None, built: bool) -> Check:
+    free, needed = psutil.virtual_memory().available / 2**30, MEMORY_GIB["run" if built else "build"]
+    # What a lab that runs holds already it need not be given once more: it is to be repaired whatever else was opened beside it.
+    held = (machine.memory_mib(node) or 0) / 2**10 if node else 0
+    found = f"{free:.1f} GiB free" + (f", and {held:.1f} GiB the lab's own" if held else "")
     do = "Close what uses memory, or use a cluster that you have: meshlab up --context NAME."
-    return Check("memory", f"{free:.1f} GiB free", f"{MEMORY_GIB} GiB free", free >= MEMORY_GIB, do)
+    return Check("memory", found, f"{needed} GiB", free + held >= needed, do)
 
 
 def _disk(path: Path, gib: float, what: str) -> Check:
-    free = shutil.disk_usage(existing(path)).free / 2**30
+    free, held = shutil.disk_usage(existing(path)).free / 2**30, 0.0
+    if free < gib and path.exists():  # what is there already is part of it, and takes a while to be counted
+        counted = subprocess.run(["du", "--summarize", "--block-size=1", path], capture_output=True, encoding="utf-8").stdout.split()
+        held = int(counted[0]) / 2**30 if counted else 0
+    found = f"{free:.1f} GiB free" + (f", and {held:.1f} GiB the lab's own" if held else "")
+    return Check(f"disk for {what}", found, f"{gib} GiB", free + held >= gib, f"Free some space on the disk of {path}.")
+
+
+def _cache() -> Check:
+    """Whether root may keep its own files, such as a root file system's, where the caches are."""
+    folder = existing(paths.CACHE)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".meshlab-") as probe:
+            os.chown(probe, 0, 0)
+        refusal = ""
+    except OSError as error:
+        refusal = error.strerror if os.geteuid() == 0 else ""  # not root: said above
+    local = f"Put it on a disk of this machine: make {paths.CACHE} a link to a folder there that is yours."
     return Check(
-        f"disk for {what}",
-        f"{free:.1f} GiB free",
-        f"{gib} GiB free",
-        free >= gib,
-        f"Free some space on the disk of {path}.",
+        "cache folder", refusal or "works", "root can write it", not refusal, f"{folder} does not let root keep files of its own. {local}"
     )
+
+
+def _ipv6() -> Check:
+    there = Path("/proc/net/if_inet6").exists()
+    do = "Bookinfo's page listens on an IPv6 socket, though all it is asked is IPv4: boot without ipv6.disable=1."
+    return Check("IPv6", "there" if there else "switched off at boot", "there", there, do)
 
 
 def _inotify() -> Check:
@@ -106,13 +130,13 @@ def checks(node: Machine | None, built: bool) -> list[Check]:
     built : bool
         Whether the caches already hold every part, so that less disk is needed.
     """
-    looks: list[Callable[[], Check]] = [_root, _own_root, _platform, _debian, _memory]
+    looks: list[Callable[[], Check]] = [_root, _own_root, _platform, _debian, lambda: _memory(node, built)]
     looks += [
         lambda: _disk(paths.CACHE, DISK_GIB["run" if built else "build"], "caches"),
         lambda: _disk(paths.STATE, DISK_GIB["run"], "the lab"),
     ]
     looks += [lambda feature=feature: kernel.has(feature) for feature in kernel.NEEDED]
-    looks += [kernel.overlay, kernel.controllers, _inotify, lambda: _packages(built)]
+    looks += [kernel.overlay, kernel.controllers, _inotify, _ipv6, _cache, lambda: _packages(built)]
     looks += [lambda: network.addresses(node), lambda: network.link(node)] if node else []
     return [look() for look in looks]
 
