@@ -53,6 +53,7 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = (), for
     with lock.exclusive(lock.LAB), lock.exclusive(lock.CACHE):
         if only != "build":
             state.require_own(MACHINE.state, force, *command)
+            machine.require_same_address(MACHINE)
             state.clear(MACHINE.state)
         host.require(None if only == "build" else MACHINE, built=not store.missing(host.WANTED))
         store.clean()
@@ -85,7 +86,7 @@ def _start_node(report: Report) -> None:
     """Boot the node unless it runs, start the components that do not, load the images that are missing."""
     for folder in (MACHINE.state, paths.LOGS, MACHINE.state / "cni"):
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-    state.claim(MACHINE.state)
+    state.claim(MACHINE.state, MACHINE.address)
     state.clear(MACHINE.state / "containerd")
     if (changed := _changed()) and (MACHINE.state / "containerd").exists():
         with report.step("stop the node: it is made of other parts now"):
@@ -110,7 +111,8 @@ def _start_node(report: Report) -> None:
 
 def _changed() -> set[str]:
     """The parts of which the node is to be made that are not those that it is made of."""
-    return {part.path.name for part in MADE_OF}.difference(state.made_of(MACHINE.state))
+    noted = state.read(MACHINE.state)
+    return {part.path.name for part in MADE_OF}.difference(noted.parts if noted else ())
 
 
 def _cluster(report: Report) -> Lab:
@@ -176,7 +178,7 @@ def down(report: Report, force: bool = False) -> None:
     host.require_root("down")
     with lock.exclusive(lock.LAB):
         state.require_own(MACHINE.state, force, "down")
-        theirs = state.owner(MACHINE.state)
+        theirs = state.read(MACHINE.state)
         with report.step("stop the node and everything in it"):
             machine.stop(MACHINE)
         with report.step("delete its state"):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError
 from lab_helpers.node import host, machine
 from lab_helpers.node.build import toolchain
@@ -133,6 +136,85 @@ def test_an_address_in_use():
     name, address = next((n, a) for n, found in psutil.net_if_addrs().items() for a in found if a.family.name == "AF_INET")
     check = host.network.addresses(Machine(address=address.address))
     assert not check.well and name in check.found
+
+
+def in_network(*links: str) -> host.Check:
+    """What `doctor` says of the lab's addresses, at 192.168.128.27 and 192.168.128.1, in a network of its own made by `links`."""
+    code = (
+        "from lab_helpers.node.host import network; from lab_helpers.node.machine import Machine; print(repr(network.addresses(Machine())))"
+    )
+    script = f'set -e; ip link set lo up; ip link add lan type veth peer name other; ip link set other up; {"; ".join(links)}; exec "$@"'
+    command = ["unshare", "--net", "sh", "-c", script, "sh", sys.executable, "-B", "-c", code]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(paths.ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return eval(done.stdout, {"Check": host.Check})
+
+
+UP = "ip link set lan up"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network")
+@pytest.mark.parametrize(
+    ("links", "found"),
+    [
+        ([], "free"),
+        (["ip address add 192.168.3.4/16 dev lan", UP], "free"),  # an office's; all that the lab takes of it is two addresses
+        (["ip address add 192.168.128.27/24 dev lan"], "lan has 192.168.128.27"),
+        (
+            ["ip address add 192.168.128.9/24 dev lan", UP, "ip route add default via 192.168.128.1"],
+            "192.168.128.1 is the router behind lan",
+        ),
+        (
+            ["ip address add 192.168.128.9/24 dev lan", UP, "ip neigh add 192.168.128.27 lladdr 02:00:00:00:00:01 dev lan"],
+            "192.168.128.27 is a neighbour on lan",
+        ),
+        ([UP, "ip route add 192.168.128.27 dev lan"], "192.168.128.27 has a route of its own, by lan"),
+        (
+            [UP, "ip rule add priority 50 lookup 52", "ip route add 192.168.128.0/24 dev lan table 52"],
+            "a rule sends 192.168.128.27 by lan; a rule sends 192.168.128.1 by lan",
+        ),
+    ],
+    ids=["empty", "office", "own", "router", "neighbour", "host route", "VPN"],
+)
+def test_only_the_two_addresses_of_the_link_have_to_be_free(links, found):
+    check = in_network(*links)
+    assert check.found == found and check.well == (found == "free") and "MESHLAB_NODE_ADDRESS=" in check.do
+
+
+def test_a_name_server_is_not_taken_the_address(monkeypatch, tmp_path):
+    (tmp_path / "resolv.conf").write_text("nameserver 10.99.0.1\n")
+    monkeypatch.setattr(host.network, "RESOLVER", tmp_path / "resolv.conf")
+    assert host.network.addresses(Machine(address="10.99.0.2")).found == "10.99.0.1 is the name server"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("here", "no IPv4 address"),
+        ("192.168.1", "no IPv4 address"),
+        ("fd00::1", "no IPv4 address"),
+        ("10.244.3.4", "those of the lab's pods"),
+        ("10.96.0.10", "those of the lab's services"),
+        ("8.8.8.8", "not a private address"),
+        ("127.0.0.1", "not a private address"),
+        ("10.0.0.255", "not a private address of one machine"),
+        ("169.254.1.1", "not a private address"),
+    ],
+)
+def test_an_address_that_a_node_cannot_have(monkeypatch, given, sentence):
+    monkeypatch.setenv("MESHLAB_NODE_ADDRESS", given)
+    with pytest.raises(HostError, match=sentence) as caught:
+        machine.chosen()
+    assert given in caught.value.what and "10.99.0.2" in caught.value.do
+
+
+@pytest.mark.parametrize(
+    ("given", "addresses"), [("10.1.2.3", ("10.1.2.3", "10.1.2.1")), ("10.1.2.1", ("10.1.2.1", "10.1.2.2")), ("", None)]
+)
+def test_the_nodes_address_can_be_chosen(monkeypatch, given, addresses):
+    monkeypatch.setenv("MESHLAB_NODE_ADDRESS", given)
+    node = machine.chosen()
+    assert (node.address, node.host_address) == (addresses or ("192.168.128.27", "192.168.128.1"))
 
 
 def test_an_interface_name_in_use(monkeypatch):

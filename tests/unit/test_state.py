@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError, HostError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.node import host, lifecycle
+from lab_helpers.node import host, lifecycle, machine
 from lab_helpers.node.machine import MACHINE, state
 from tests.unit.test_store import Quiet
 
@@ -42,6 +43,15 @@ def node_state(folder: Path) -> set[Path]:
     return set(folder.rglob("*"))
 
 
+def count(folder: Path) -> int:
+    """How many things are in the folders of `folder`, some of which may be going just now."""
+    found = 0
+    for each in folder.iterdir():
+        with suppress(FileNotFoundError):
+            found += len(os.listdir(each))
+    return found
+
+
 def test_a_down_that_is_killed_leaves_all_of_a_state_or_none(tmp_path):
     """At ten moments. Half a state was one that `up` believed: certificates that were complete, without an authority."""
     folder, halves = tmp_path / "meshlab", 0
@@ -50,7 +60,7 @@ def test_a_down_that_is_killed_leaves_all_of_a_state_or_none(tmp_path):
         whole = node_state(folder)
         with subprocess.Popen([sys.executable, "-c", DISCARD, folder], env=environment, stdout=subprocess.PIPE) as down:
             down.stdout.readline()
-            wait_until(lambda left=left: sum(1 for _ in tmp_path.glob("*/*")) <= left, "files to go", 20, every=0.0001)
+            wait_until(lambda left=left: count(tmp_path) <= left, "files to go", 20, every=0.0001)
             down.send_signal(signal.SIGKILL)
         halves += any(tmp_path.glob("*/*"))
         assert not folder.exists() or set(folder.rglob("*")) == whole
@@ -79,7 +89,7 @@ def lab(monkeypatch, tmp_path):
 
     at_work(ANN)
     MACHINE.state.mkdir()
-    state.claim(MACHINE.state)
+    state.claim(MACHINE.state, MACHINE.address)
     paths.KUBECONFIG.touch()
     return at_work
 
@@ -103,7 +113,7 @@ def test_its_owner_ends_it_and_whoever_insists(lab, tmp_path, who, force):
 
 
 def test_the_lab_of_a_version_that_did_not_note_it_is_anybodys(lab):
-    (MACHINE.state / "owner.json").unlink()
+    (MACHINE.state / state.NOTE).unlink()
     assert lab(BOB) == []
     lifecycle.down(Quiet())
     assert not MACHINE.state.exists()
@@ -142,8 +152,17 @@ def test_a_node_of_parts_that_are_no_longer_the_labs_boots_again(node):
     assert "start" in node() and not (MACHINE.state / "containerd" / "old").exists(), "nobody noted what it was made of"
     (MACHINE.state / "containerd" / "old").touch()
     assert node() == [] and (MACHINE.state / "containerd" / "old").exists(), "what is well is left as it is"
-    parts = state.made_of(MACHINE.state)
+    parts = state.read(MACHINE.state).parts
     state.note_parts(MACHINE.state, ["kubernetes-0123456789ab", *parts[1:]])
     assert "start" in node() and (MACHINE.state / "containerd" / "old").exists(), "the images are the same"
     state.note_parts(MACHINE.state, [*parts[:-1], "later-images-0123456789ab"])
     assert "start" in node() and not (MACHINE.state / "containerd" / "old").exists(), "pods of old images"
+
+
+def test_a_lab_that_is_there_keeps_its_address(lab, monkeypatch):
+    state.claim(MACHINE.state, "10.99.0.2")
+    with pytest.raises(HostError, match="has the address 10.99.0.2, and MESHLAB_NODE_ADDRESS says 192.168.128.27"):
+        lifecycle.up(Quiet())
+    assert machine.chosen().address == "10.99.0.2", "later commands need not be told"
+    lifecycle.down(Quiet())
+    assert machine.chosen().address == "192.168.128.27"

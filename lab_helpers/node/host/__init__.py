@@ -165,7 +165,7 @@ def require_kubeconfig() -> None:
         return
     if machine.init_pid(machine.MACHINE) is None:
         raise ClusterError("The embedded lab is not up, so there is no kubeconfig.", "Start it with `meshlab up`.")
-    if (theirs := state.owner(paths.STATE)) and theirs.uid != paths.USER.pw_uid:
+    if (theirs := state.read(paths.STATE)) and theirs.uid != paths.USER.pw_uid:
         raise ClusterError(f"The embedded lab is up, and it is {theirs.name}'s.", f"Ask {theirs.name} to take it down: there is one only.")
     raise ClusterError(
         "The embedded lab is up, and its kubeconfig is with whoever brought it up.", f"This hands it to you as well: {paths.as_root('up')}"

@@ -6,34 +6,55 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError
 
+NOTE = "lab.json"
 
-class Owner(NamedTuple):
-    """Who brought a lab up: on behalf of whom, if by sudo."""
+
+class Note(NamedTuple):
+    """What is noted of a lab.
+
+    Attributes
+    ----------
+    uid, name : int, str
+        Whose it is: of who brought it up, or on whose behalf that was by sudo.
+    kubeconfig : str
+        Where the owner's is.
+    address : str
+        The node's; its certificates name it.
+    parts : sequence of str
+        Those of which the node was made, by name and version.
+    """
 
     uid: int
     name: str
     kubeconfig: str
+    address: str
+    parts: Sequence[str] = ()
 
 
-def owner(state: Path) -> Owner | None:
-    """Whose lab it is whose state is in `state`; None where there is none, or one of a version that did not note it."""
+def read(state: Path) -> Note | None:
+    """What is noted of the lab whose state is in `state`; None where there is none, or one of a version that noted nothing."""
     try:
-        return Owner(**json.loads((state / "owner.json").read_text(encoding="utf-8")))
+        return Note(**json.loads((state / NOTE).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def claim(state: Path) -> None:
+def claim(state: Path, address: str) -> None:
     """Note that the lab is the invoking user's."""
-    mine = Owner(paths.USER.pw_uid, paths.USER.pw_name, str(paths.KUBECONFIG))
-    _write(state / "owner.json", json.dumps(mine._asdict()))
+    before = read(state)
+    _write(state, Note(paths.USER.pw_uid, paths.USER.pw_name, str(paths.KUBECONFIG), address, before.parts if before else ()))
+
+
+def note_parts(state: Path, parts: Iterable[str]) -> None:
+    """Note the parts of which the node is made now."""
+    _write(state, read(state)._replace(parts=list(parts)))
 
 
 def require_own(state: Path, force: bool, *command: str) -> None:
@@ -44,23 +65,10 @@ def require_own(state: Path, force: bool, *command: str) -> None:
     HostError
         Naming whose it is.
     """
-    theirs = owner(state)
+    theirs = read(state)
     if theirs and theirs.uid != paths.USER.pw_uid and not force:
         what = f"The lab on this machine is {theirs.name}'s, and there is one only: `meshlab {' '.join(command)}` would take it from them."
         raise HostError(what, f"Ask {theirs.name}. To do it all the same: {paths.as_root(*command, '--force')}")
-
-
-def made_of(state: Path) -> list[str]:
-    """The parts of which the node was made, by name and version; empty where nobody noted it."""
-    try:
-        return (state / "parts").read_text(encoding="utf-8").split()
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def note_parts(state: Path, parts: Iterable[str]) -> None:
-    """Note the parts of which the node is made now."""
-    _write(state / "parts", "\n".join(parts))
 
 
 def discard(folder: Path) -> None:
@@ -76,8 +84,8 @@ def clear(folder: Path) -> None:
         shutil.rmtree(left)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(state: Path, note: Note) -> None:
     """Whole or not at all, for everybody to read."""
-    fresh = path.with_name(f".{path.name}")
-    fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, path)
+    fresh = state / f".{NOTE}"
+    fresh.write_text(json.dumps(note._asdict()), encoding="utf-8")
+    os.replace(fresh, state / NOTE)
