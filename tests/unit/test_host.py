@@ -143,7 +143,8 @@ def in_network(*links: str) -> host.Check:
     code = (
         "from lab_helpers.node.host import network; from lab_helpers.node.machine import Machine; print(repr(network.addresses(Machine())))"
     )
-    script = f'set -e; ip link set lo up; ip link add lan type veth peer name other; ip link set other up; {"; ".join(links)}; exec "$@"'
+    made = "ip link set lo up; ip link add lan type veth peer name other; ip link set other up"
+    script = "\n".join(["set -e", made, *links, 'exec "$@"'])
     command = ["unshare", "--net", "sh", "-c", script, "sh", sys.executable, "-B", "-c", code]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(paths.ROOT)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
