@@ -224,10 +224,47 @@ def test_an_interface_name_in_use(monkeypatch):
     assert not check.well and "lo" in check.do
 
 
-def test_missing_cgroup_controllers(monkeypatch):
-    monkeypatch.setattr(Path, "exists", lambda self: False)
+def cgroup_root(folder: Path, version: int, controllers: str) -> Path:
+    """What the kernel shows of its cgroups."""
+    for name in controllers.split() if version == 1 else ["."]:
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "cgroup.procs").touch()
+    if version == 2:
+        (folder / "cgroup.controllers").write_text(controllers)
+        (folder / "cgroup.subtree_control").write_text("cpu\n")
+    return folder
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_missing_cgroup_controllers(monkeypatch, tmp_path, version):
+    monkeypatch.setattr(machine.cgroups, "ROOT", cgroup_root(tmp_path, version, "cpu cpuset pids"))
     check = host.kernel.controllers()
-    assert not check.well and "memory" in check.do
+    assert not check.well and "memory" in check.do and check.found == "cpu, cpuset, pids"
+    cgroup_root(tmp_path, version, "cpu cpuset pids memory")
+    assert host.kernel.controllers().well and not [*tmp_path.rglob("meshlab*")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a cgroup")
+def test_cgroups_that_cannot_be_made(monkeypatch, tmp_path):
+    """In a container they are there, and not to be written."""
+    root = cgroup_root(tmp_path, 2, "cpu cpuset pids memory")
+    code = f"""from pathlib import Path; from lab_helpers.node import host, machine; machine.cgroups.ROOT = Path("{root}")
+print(host.kernel.controllers().as_dict())
+try: machine.cgroups.make(Path("/tmp"))
+except host.HostError as error: print(error)"""
+    command = ["unshare", "--mount", "sh", "-c", f'mount --bind -o ro {root} {root} && mount -o remount,bind,ro {root} && exec "$@"', "sh"]
+    environment = {**os.environ, "PYTHONPATH": str(paths.ROOT)}
+    done = subprocess.run([*command, sys.executable, "-B", "-c", code], env=environment, capture_output=True, text=True)
+    assert "'well': False" in done.stdout and "Read-only file system" in done.stdout, done.stderr
+    assert "cgroups cannot be made" in done.stdout and "docker run --privileged" in done.stdout
+
+
+def test_a_kernel_log_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setattr(host.kernel, "KMSG", str(tmp_path / "kmsg"))
+    check = host.kernel.kmsg()
+    assert not check.well and "No such file" in check.found and "--device" in check.do
+    (tmp_path / "kmsg").touch()
+    assert host.kernel.kmsg().well
 
 
 def test_require_says_all_of_it_at_once(monkeypatch):

@@ -177,7 +177,7 @@ def test_what_a_running_component_watches_is_not_written_again(monkeypatch, tmp_
 def process(monkeypatch, tmp_path):
     """A process that stands for the one that holds a node, which nobody reaps; the node's state is the test's own."""
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    monkeypatch.setattr(machine.cgroups, "remove", lambda: None)
+    monkeypatch.setattr(machine.cgroups, "remove", lambda state: None)
     with subprocess.Popen(["sleep", "infinity"]) as started:
         yield started
         started.kill()

@@ -136,7 +136,7 @@ def checks(node: Machine | None, built: bool) -> list[Check]:
         lambda: _disk(paths.STATE, DISK_GIB["run"], "the lab"),
     ]
     looks += [lambda feature=feature: kernel.has(feature) for feature in kernel.NEEDED]
-    looks += [kernel.overlay, kernel.controllers, _inotify, _ipv6, _cache, lambda: _packages(built)]
+    looks += [kernel.overlay, kernel.controllers, kernel.kmsg, _inotify, _ipv6, _cache, lambda: _packages(built)]
     looks += [lambda: network.addresses(node), lambda: network.link(node)] if node else []
     return [look() for look in looks]
 

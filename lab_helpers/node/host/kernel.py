@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from lab_helpers.core import paths
 from lab_helpers.node import machine
 from lab_helpers.node.host.check import Check, existing
+
+KMSG = "/dev/kmsg"
 
 
 def _tries(command: str) -> str:
@@ -28,6 +31,7 @@ def _only_root() -> str:
 NEEDED = {
     "namespaces": ("true", "CONFIG_NAMESPACES, CONFIG_NET_NS, CONFIG_PID_NS, and the right to use them"),
     "veth links": ("ip link add test0 type veth peer name test1", "CONFIG_VETH"),
+    "kernel settings": ("echo 1 >/proc/sys/net/ipv4/ip_forward", "a /proc/sys that can be written in a network namespace of its own"),
     "iptables": (
         "iptables -t nat -A OUTPUT -p tcp -j REDIRECT --to-ports 1; "
         "iptables -t mangle -A POSTROUTING -m conntrack --ctstate NEW -j DROP; iptables -t nat -A POSTROUTING -j MASQUERADE; "
@@ -41,8 +45,9 @@ def has(feature: str) -> Check:
     """Whether one of `NEEDED` can be done."""
     command, needed = NEEDED[feature]
     refusal = _tries(command) if os.geteuid() == 0 else "not root: not tried"
-    if feature != "namespaces" and not shutil.which("ip" if "ip link" in command else "iptables"):
-        refusal = ""  # `meshlab up` installs the tool
+    tool = {"veth links": "ip", "iptables": "iptables"}.get(feature, "sh")
+    if not shutil.which(tool):
+        refusal = ""  # `meshlab up` installs it
     do = f"This kernel, or the sandbox around it, lacks {needed}." if os.geteuid() == 0 else _only_root()
     return Check(feature, refusal or "works", "works", not refusal, do)
 
@@ -58,16 +63,37 @@ def overlay() -> Check:
 
 
 def controllers() -> Check:
-    """Whether the cgroup controllers that a kubelet asks for are there."""
-    needed = {"cpu", "cpuset", "memory", "pids"}
-    unified = Path("/sys/fs/cgroup/cgroup.controllers")
-    if unified.exists():
-        found = set(unified.read_text(encoding="utf-8").split())
+    """Whether the cgroup controllers that a kubelet asks for are there, and cgroups can be made."""
+    needed, root = set(machine.cgroups.NEEDED), machine.cgroups.ROOT
+    if machine.cgroups.unified():
+        found = set((root / "cgroup.controllers").read_text(encoding="utf-8").split())
     else:
-        listed = Path("/proc/cgroups")
-        lines = listed.read_text(encoding="utf-8").splitlines()[1:] if listed.exists() else []
-        enabled = {name for name, _, _, on in map(str.split, lines) if on == "1"}
-        found = {name for name in enabled if Path(f"/sys/fs/cgroup/{name}").exists()}
-    missing = needed - found
-    do = f"Mount the cgroup controllers {', '.join(sorted(missing))}, or boot with them enabled."
-    return Check("cgroup controllers", ", ".join(sorted(needed & found)) or "none", ", ".join(sorted(needed)), not missing, do)
+        found = {name for name in needed if (root / name / "cgroup.procs").exists()}
+    if missing := needed - found:
+        do = f"Mount the cgroup controllers {', '.join(sorted(missing))}, or boot with them enabled."
+        return Check("cgroup controllers", ", ".join(sorted(needed & found)) or "none", ", ".join(sorted(needed)), False, do)
+    refusal = "" if os.geteuid() else _makes(root if machine.cgroups.unified() else root / "memory")
+    do = "In a container: give it a cgroup of its own that it may write (docker run --privileged --cgroupns private)."
+    return Check("cgroup controllers", refusal or ", ".join(sorted(needed)), ", ".join(sorted(needed)), not refusal, do)
+
+
+def _makes(root: Path) -> str:
+    """Empty when a cgroup can be made below `root`, else why not."""
+    try:
+        probe = tempfile.mkdtemp(prefix="meshlab-doctor-", dir=root)
+        os.rmdir(probe)
+    except OSError as error:
+        return f"{root}: {error.strerror}"
+    return ""
+
+
+def kmsg() -> Check:
+    """Whether the kernel's log can be read: a kubelet ends without it."""
+    try:
+        os.close(os.open(KMSG, os.O_RDONLY | os.O_NONBLOCK))
+        refusal = ""
+    except PermissionError as error:
+        refusal = error.strerror if os.geteuid() == 0 else ""  # not root: said above
+    except OSError as error:
+        refusal = error.strerror
+    return Check("kernel log", refusal or "works", f"{KMSG} can be read", not refusal, f"In a container: give it {KMSG} (--device {KMSG}).")

@@ -158,7 +158,7 @@ def start(machine: Machine, log: Path) -> None:
     NodeError
         When the namespaces or the link cannot be made: with the reason the kernel gave.
     """
-    cgroups.make()
+    cgroups.make(machine.state)
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "STATE": str(machine.state),
@@ -174,6 +174,7 @@ def start(machine: Machine, log: Path) -> None:
     with log.open("w", encoding="utf-8") as out:
         holder = psutil.Popen(held, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, cwd="/")
     machine.pid_file.write_text(" ".join([str(holder.pid), *_born(holder.pid)]), encoding="utf-8")
+    cgroups.enter(holder.pid)
     with holder.stdin as told:
         told.write(b"go\n")
 
@@ -209,7 +210,7 @@ def stop(machine: Machine) -> None:
         wait_until(lambda: all(map(_ended, held)), "the end of the node's processes", 30, error=NodeError, do=AGAIN)
     _remove_link(machine.link)
     machine.pid_file.unlink(missing_ok=True)
-    cgroups.remove()
+    cgroups.remove(machine.state)
 
 
 def _remove_link(name: str) -> None:
