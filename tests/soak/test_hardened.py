@@ -23,7 +23,8 @@ echo "+$controller" >hierarchy/cgroup.subtree_control
 mkdir hierarchy/meshlab-hardened
 (
     sh -c 'echo $PPID' >hierarchy/meshlab-hardened/cgroup.procs
-    unshare --cgroup --mount sh -ec 'mount -t cgroup2 none container; cp container/cgroup.procs before; "$@"; cp container/cgroup.procs after' \\
+    look='mount -t cgroup2 none container; cp container/cgroup.procs before; "$@"; cp container/cgroup.procs after'
+    unshare --cgroup --mount sh -ec "$look" \\
         sh "$@" "$PWD" "$controller"
 ) && code=0 || code=$?
 rmdir hierarchy/meshlab-hardened
