@@ -24,10 +24,9 @@ mkdir hierarchy/meshlab-hardened
 (
     sh -c 'echo $PPID' >hierarchy/meshlab-hardened/cgroup.procs
     look='mount -t cgroup2 none container; cp container/cgroup.procs before; "$@"; cp container/cgroup.procs after'
-    unshare --cgroup --mount sh -ec "$look" \\
-        sh "$@" "$PWD" "$controller"
+    unshare --cgroup --mount sh -ec "$look" sh "$@" "$PWD" "$controller"
 ) && code=0 || code=$?
-rmdir hierarchy/meshlab-hardened
+find hierarchy/meshlab-hardened -depth -type d -exec rmdir {} \\;
 [ -z "$switched" ] || echo "-$controller" >hierarchy/cgroup.subtree_control
 exit $code
 """
