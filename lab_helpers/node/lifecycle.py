@@ -12,7 +12,7 @@ from lab_helpers.kube import mark, objects, rollout
 from lab_helpers.lab import Lab, connect
 from lab_helpers.node import files, host, lock, machine
 from lab_helpers.node.build import store, toolchain
-from lab_helpers.node.build.binaries import KUBERNETES, link_tools
+from lab_helpers.node.build.binaries import ISTIO, KUBERNETES, link_tools
 from lab_helpers.node.build.debian import NODE_ROOT
 from lab_helpers.node.build.images import LAYOUTS, STORE
 from lab_helpers.node.install import addon_manifests, mesh
@@ -62,7 +62,7 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = (), for
         for parts in (host.FIRST, host.LATER):  # both, so that the time that is left is that of all of it
             store.announce(parts, report)
         store.ensure(host.FIRST, report)
-        link_tools()
+        link_tools(KUBERNETES.path / "kubectl", ISTIO.path / "istioctl")
         with store.beside(host.LATER, report) as built:
             if only == "build":
                 built()

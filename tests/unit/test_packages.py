@@ -44,7 +44,7 @@ def lab(machine, monkeypatch, tmp_path):
     monkeypatch.setattr(host, "LATER", ())
     monkeypatch.setattr(host, "require", lambda node, built: None)
     monkeypatch.setattr(host, "require_root", lambda *command: None)
-    monkeypatch.setattr(lifecycle, "link_tools", lambda: None)
+    monkeypatch.setattr(lifecycle, "link_tools", lambda *tools: None)
     monkeypatch.setattr(lifecycle.lock, "LAB", tmp_path / "lab.lock")
     monkeypatch.setattr(lifecycle.lock, "CACHE", tmp_path / "cache.lock")
     monkeypatch.setattr(paths, "STATE", tmp_path / "state")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ _running: set[subprocess.Popen] = set()
 def wrap(command: Sequence[str], as_user: bool) -> list[str]:
     """`command` in mount and PID namespaces of its own that die with this process, as the invoking user if `as_user`."""
     # PDEATHSIG reaches the direct child only; the PID namespace takes everything below it along.
-    held = ["setpriv", "--pdeathsig", "KILL", "--"]
+    held = ["setpriv", "--pdeathsig", "KILL", "--"] if sys.platform == "linux" else []  # elsewhere only two commands are built
     if os.geteuid() == 0:
         held += ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
         if as_user and paths.USER.pw_uid != 0:
