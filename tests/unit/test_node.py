@@ -173,6 +173,15 @@ def test_what_a_running_component_watches_is_not_written_again(monkeypatch, tmp_
     assert [(each.stat().st_mtime_ns, each.read_text()) for each in files[1:]] == before[1:]
 
 
+@pytest.mark.timeout(30)
+def test_images_that_cannot_be_loaded_are_told_of_and_not_waited_for(monkeypatch, tmp_path):
+    """With a full disk ctr ended, tar waited for a reader, and `up` for tar, for ever."""
+    (tmp_path / "blob").write_bytes(b"x" * 2**21)
+    monkeypatch.setattr(cluster, "inside", lambda machine, command: ["sh", "-c", "echo no space left on device >&2; exit 1"])
+    with pytest.raises(NodeError, match="no space left on device"):
+        cluster._import(MACHINE, tmp_path)
+
+
 @pytest.fixture
 def process(monkeypatch, tmp_path):
     """A process that stands for the one that holds a node, which nobody reaps; the node's state is the test's own."""

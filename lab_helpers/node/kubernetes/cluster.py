@@ -80,7 +80,8 @@ def import_images(machine: Machine) -> int:
 def _import(machine: Machine, layout: Path) -> None:
     archive = subprocess.Popen(["tar", "--create", "--directory", layout, "."], stdout=subprocess.PIPE)
     command = ["ctr", "--namespace", "k8s.io", "images", "import", "--snapshotter", "overlayfs", "-"]
-    done = subprocess.run(inside(machine, command), stdin=archive.stdout, capture_output=True, encoding="utf-8")
+    with archive.stdout:  # when the reader ends early, tar is to hear of it, and not to wait for us to read
+        done = subprocess.run(inside(machine, command), stdin=archive.stdout, capture_output=True, encoding="utf-8")
     if archive.wait() or done.returncode:
         do = "`meshlab up --rebuild images --rebuild later-images` builds them again."
         raise NodeError(f"The images could not be loaded: {done.stderr.strip()[-600:]}", do)
