@@ -18,6 +18,7 @@ SETTINGS = Path("/proc/sys")
 # What the lab, and the programs that it calls, name their own.
 TEMPORARY = (Path("/tmp"), Path("/var/tmp"), Path("/run"), paths.HOME / ".kube")
 TEMPORARY_NAMES = ("*meshlab*", "buildah*", "mmdebstrap*", "go-build*", "pip-*")
+EXPIRES = re.compile(r" expires \d+sec")
 # Written by the kernel itself as it goes.
 RESTLESS = {"kernel/ns_last_pid", "kernel/hung_task_warnings", "kernel/perf_event_max_sample_rate", "kernel/tainted"}
 
@@ -59,7 +60,7 @@ def traces() -> dict[str, set[str]]:
         "links": {line.split(":")[1].strip() for line in sh("ip", "--oneline", "link").stdout.splitlines()},
         "addresses": {f"{name} {each.family.name} {each.address}" for name, found in psutil.net_if_addrs().items() for each in found},
         "routes and rules": {
-            f"{family} {re.sub(r' expires \d+sec', '', line).strip()}"
+            f"{family} {EXPIRES.sub('', line).strip()}"
             for family in ("-4", "-6")
             for listed in (("route", "show", "table", "all"), ("rule", "show"))
             for line in sh("ip", family, *listed).stdout.splitlines()
