@@ -88,20 +88,13 @@ def _go_on_path() -> str | None:
 
 
 def pip_install(requirement: str, target: Path, say: contained.Say, log: Path) -> None:
-    """Unpack a wheel from PyPI, without its dependencies, into `target`."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-compile",
-        "--target",
-        target,
-        requirement,
-    ]
-    contained.call(command, log, say)
+    """Unpack a wheel from PyPI, without its dependencies, into `target`, if it is one of those whose hashes are known."""
+    target.mkdir(exist_ok=True)
+    pinned = target / "requirements.txt"
+    pinned.write_text(" ".join([requirement, *(f"--hash=sha256:{each}" for each in VERSIONS["wheels"][requirement])]), encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--require-hashes", "--only-binary", ":all:"]
+    contained.call([*pip, "--target", target, "--requirement", pinned], log, say)
+    pinned.unlink()
 
 
 def _fetch_go(directory: Path, say: contained.Say, log: Path) -> None:
