@@ -11,7 +11,8 @@ import pytest
 from lab_helpers.core import paths
 from lab_helpers.core.errors import BuildError
 from lab_helpers.node import host, lifecycle
-from lab_helpers.node.build import debian, store, toolchain
+from lab_helpers.node.build import binaries, debian, store, toolchain
+from lab_helpers.node.build.versions import VERSIONS
 from tests.unit.test_store import Quiet, writes
 
 
@@ -137,3 +138,12 @@ def test_a_package_that_no_source_has_is_told_beforehand(machine, policy, well):
     check = host._packages(False)
     assert check.well == well and ("maven" in check.found) == (not well)
     assert host._packages(True).found == "all installed"
+
+
+def test_a_jar_that_is_not_the_one_that_was_pinned_is_refused(machine, tmp_path):
+    """Whatever Maven's repository served was run, if only under the right name."""
+    notes = machine("mvn", f'echo "$@" >>{tmp_path}/notes; for last; do :; done; echo x >"${{last#-DoutputDirectory=}}/zipkin.jar"')
+    with pytest.raises(BuildError, match="zipkin could not be built. io.zipkin:.* is not the file") as caught:
+        store.ensure([binaries.ZIPKIN], Quiet())
+    assert VERSIONS["sha256"][VERSIONS["zipkin"]["maven"]] in caught.value.what and not binaries.ZIPKIN.ready
+    assert "--strict-checksums" in notes.read_text()

@@ -13,7 +13,7 @@ from lab_helpers.core import paths
 from lab_helpers.node import files
 from lab_helpers.node.build.contained import Say, call
 from lab_helpers.node.build.store import Part
-from lab_helpers.node.build.toolchain import GO_TOOLS, go_module, go_run, pip_install
+from lab_helpers.node.build.toolchain import GO_TOOLS, MVN, check_hash, go_module, go_run, pip_install
 from lab_helpers.node.build.versions import VERSIONS
 
 SOURCES = Path(__file__).parent / "go"
@@ -112,9 +112,9 @@ HTTPBIN = Part(
 def _zipkin(directory: Path, say: Say, log: Path) -> None:
     of = VERSIONS["zipkin"]
     say("fetching Zipkin")
-    maven = ["mvn", "--batch-mode", "--no-transfer-progress", of["plugin"], f"-Dartifact={of['maven']}", f"-DoutputDirectory={directory}"]
-    call(maven, log, say)
+    call([*MVN, of["plugin"], f"-Dartifact={of['maven']}", f"-DoutputDirectory={directory}"], log, say)
     runnable = next(directory.glob("*.jar"))
+    check_hash(runnable, of["maven"])
     # Apart, so that the JVM can archive its classes: it does not for jars within a jar, nor for folders.
     with ZipFile(runnable) as archive, ZipFile(directory / "server.jar", "w") as server:
         for member in archive.infolist():

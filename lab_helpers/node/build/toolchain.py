@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -95,6 +96,25 @@ def pip_install(requirement: str, target: Path, say: contained.Say, log: Path) -
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--require-hashes", "--only-binary", ":all:"]
     contained.call([*pip, "--target", target, "--requirement", pinned], log, say)
     pinned.unlink()
+
+
+# Maven, which by itself only warns of a file that is not what its registry says.
+MVN = ("mvn", "--batch-mode", "--no-transfer-progress", "--strict-checksums")
+
+
+def check_hash(file: Path, artifact: str) -> None:
+    """Refuse what Maven has fetched as `artifact` unless it is what was pinned.
+
+    Raises
+    ------
+    BuildError
+        With both hashes.
+    """
+    with file.open("rb") as opened:
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    if found != (wanted := VERSIONS["sha256"][artifact]):
+        what = f"{artifact} is not the file that the lab was made with: its sha256 is {found}, and not {wanted}."
+        raise BuildError(what, "Ask whoever runs the Maven repository that you use what happened to it. Nothing of it has been run.")
 
 
 def _fetch_go(directory: Path, say: contained.Say, log: Path) -> None:
