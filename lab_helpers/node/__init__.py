@@ -6,7 +6,7 @@
 - ``build/``: what the lab is made from, built from package registries and kept by version.
 - ``kubernetes/``: what runs in the machine, from certificates to a cluster that pods can use.
 - ``install/``: what is put on the cluster, and what stock Envoy has to be told for it.
-- `lock` and `progress`: one command at a time, and what it is doing.
+- `files`: what root writes for a user; `lock` and `progress`: one command at a time, and what it is doing.
 
 No notebook knows of it. Whatever is asked of a cluster goes through `kube`, `istio` and `lab`, as in a chapter.
 """

@@ -87,12 +87,16 @@ def _start_node(report: Report) -> None:
     for folder in (MACHINE.state, paths.LOGS, MACHINE.state / "cni"):
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     state.claim(MACHINE.state, MACHINE.address)
-    state.clear(MACHINE.state / "containerd")
-    if (changed := _changed()) and (MACHINE.state / "containerd").exists():
+    store_of_images, root = MACHINE.state / "containerd", MACHINE.state / "root"
+    for folder in (store_of_images, root):
+        state.clear(folder)
+    if (changed := _changed()) and store_of_images.exists():
         with report.step("stop the node: it is made of other parts now"):
             machine.stop(MACHINE)
             if changed.intersection(part.path.name for part in LAYOUTS):  # pods start with what the node has of an image's name
-                state.discard(MACHINE.state / "containerd")
+                state.discard(store_of_images)
+            if NODE_ROOT.path.name in changed:  # what was written over the old one does not go with another
+                state.discard(root)
     pki.create(MACHINE)
     cluster.write_kubeconfig(MACHINE)
     configuration.write(MACHINE)

@@ -125,6 +125,7 @@ def node(lab, monkeypatch):
     done = lab(ANN)
     (MACHINE.state / "containerd").mkdir()
     (MACHINE.state / "containerd" / "old").touch()
+    (MACHINE.state / "root" / "upper").mkdir(parents=True)
     for module, name in (
         (lifecycle.pki, "create"),
         (lifecycle.cluster, "write_kubeconfig"),
@@ -155,6 +156,9 @@ def test_a_node_of_parts_that_are_no_longer_the_labs_boots_again(node):
     parts = state.read(MACHINE.state).parts
     state.note_parts(MACHINE.state, ["kubernetes-0123456789ab", *parts[1:]])
     assert "start" in node() and (MACHINE.state / "containerd" / "old").exists(), "the images are the same"
+    (MACHINE.state / "root" / "upper").mkdir(parents=True)
+    state.note_parts(MACHINE.state, [parts[0], "node-root-0123456789ab", *parts[2:]])
+    assert "start" in node() and not (MACHINE.state / "root").exists(), "a layer over another root"
     state.note_parts(MACHINE.state, [*parts[:-1], "later-images-0123456789ab"])
     assert "start" in node() and not (MACHINE.state / "containerd" / "old").exists(), "pods of old images"
 
