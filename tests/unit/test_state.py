@@ -163,6 +163,14 @@ def test_a_node_of_parts_that_are_no_longer_the_labs_boots_again(node):
     assert "start" in node() and not (MACHINE.state / "containerd" / "old").exists(), "pods of old images"
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"uid": 1}', '{"uid": 1, "more": 2}'])
+def test_a_note_that_cannot_be_read_keeps_nobody_from_anything(lab, text):
+    assert (MACHINE.state / state.NOTE).stat().st_mode & 0o777 == 0o644, "whoever is not root looks at it, too"
+    (MACHINE.state / state.NOTE).write_text(text)
+    assert machine.chosen().address == "192.168.128.27"
+    state.require_own(MACHINE.state, False, "down")
+
+
 def test_a_lab_that_is_there_keeps_its_address(lab, monkeypatch):
     state.claim(MACHINE.state, "10.99.0.2")
     with pytest.raises(HostError, match="has the address 10.99.0.2, and MESHLAB_NODE_ADDRESS says 192.168.128.27"):

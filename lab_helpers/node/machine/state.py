@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError
+from lab_helpers.node import files
 
 NOTE = "lab.json"
 
@@ -39,10 +40,10 @@ class Note(NamedTuple):
 
 
 def read(state: Path) -> Note | None:
-    """What is noted of the lab whose state is in `state`; None where there is none, or one of a version that noted nothing."""
+    """What is noted of the lab whose state is in `state`; None where there is none, or nothing that can be read."""
     try:
         return Note(**json.loads((state / NOTE).read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
 
 
@@ -85,7 +86,6 @@ def clear(folder: Path) -> None:
 
 
 def _write(state: Path, note: Note) -> None:
-    """Whole or not at all, for everybody to read."""
-    fresh = state / f".{NOTE}"
-    fresh.write_text(json.dumps(note._asdict()), encoding="utf-8")
-    os.replace(fresh, state / NOTE)
+    """For everybody to read, whatever the umask."""
+    files.write_private(state / NOTE, json.dumps(note._asdict()).encode())
+    (state / NOTE).chmod(0o644)
