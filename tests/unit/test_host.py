@@ -79,6 +79,9 @@ def test_what_the_caches_hold_already_need_not_be_free(full, monkeypatch, tmp_pa
     (tmp_path / "cache" / "part").write_bytes(b"x" * 2**21)
     check = look(None, built=False)["disk for caches"]
     assert check.well and "the lab's own" in check.found
+    (tmp_path / "cache").rename(tmp_path / "elsewhere")
+    (tmp_path / "cache").symlink_to(tmp_path / "elsewhere")  # as where a home does not let root keep files
+    assert look(None, built=False)["disk for caches"].well
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

@@ -79,7 +79,8 @@ def _memory(node: Machine | None, built: bool) -> Check:
 def _disk(path: Path, gib: float, what: str) -> Check:
     free, held = shutil.disk_usage(existing(path)).free / 2**30, 0.0
     if free < gib and path.exists():  # what is there already is part of it, and takes a while to be counted
-        counted = subprocess.run(["du", "--summarize", "--block-size=1", path], capture_output=True, encoding="utf-8").stdout.split()
+        du = ["du", "--summarize", "--dereference-args", "--block-size=1", path]
+        counted = subprocess.run(du, capture_output=True, encoding="utf-8").stdout.split()
         held = int(counted[0]) / 2**30 if counted else 0
     found = f"{free:.1f} GiB free" + (f", and {held:.1f} GiB the lab's own" if held else "")
     return Check(f"disk for {what}", found, f"{gib} GiB", free + held >= gib, f"Free some space on the disk of {path}.")
