@@ -134,7 +134,7 @@ def test_no_proxy_of_the_host_is_one_in_the_node(monkeypatch, servers):
     def there(command: list) -> subprocess.CompletedProcess:
         """Run what is to run in the node, here."""
         entered = machine.inside(MACHINE, command)
-        return subprocess.run(entered[entered.index("--") + 1 :], check=True, capture_output=True, text=True)
+        return subprocess.run(entered[entered.index("/usr/bin/env") :], check=True, capture_output=True, text=True)
 
     there(components._curl(f"{component}/readyz"))
     assert [(each.method, each.path) for each in asked] == [("GET", "/readyz")] and by_proxy == []
@@ -261,6 +261,30 @@ def test_the_kernels_settings_read_as_the_kubelet_wants_them_and_are_not_written
     before = Path("/proc/sys/kernel/panic").read_text()
     said = in_namespaces(script, tmp_path, SETTINGS="kernel/panic=77 vm/overcommit_memory=7 kernel/no/such=1")
     assert said.split() == ["77", "7", "refused", "1"] and Path("/proc/sys/kernel/panic").read_text() == before
+
+
+KNOWN = {"fd", "full", "fuse", "kmsg", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"}
+
+
+def test_the_node_sees_no_disk_and_cannot_ask_the_kernel_for_a_reboot(tmp_path):
+    """In the node's /dev the machine's disks were to be found, and to be mounted by a privileged pod."""
+    look = """
+        find dev -type b; echo .; ls dev; echo .; echo lost >dev/null; echo hello >dev/stdout
+        echo .; stat --format %t:%T dev/null proc/sysrq-trigger; [ -c dev/pts/ptmx ]"""
+    script = f"set -e; mkdir dev proc; touch proc/sysrq-trigger; {boot.DEVICES} {look}"
+    disks, listed, said, null = in_namespaces(script, tmp_path).split(".\n")
+    assert disks == "" and set(listed.split()) <= KNOWN
+    assert said.strip() == "hello" and null.split() == ["1:3", "1:3"], "not everything that is written there is lost"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to give up")
+def test_what_runs_in_the_node_cannot_load_modules_reboot_or_set_the_clock(monkeypatch):
+    entered = machine._enter(1, ["grep", "CapBnd", "/proc/self/status"])
+    done = subprocess.run(entered[entered.index("--") + 1 :], capture_output=True, text=True, check=True)
+    held = int(done.stdout.split()[1], 16)
+    names = {"sys_module": 16, "sys_rawio": 17, "sys_boot": 22, "sys_time": 25}  # capabilities(7)
+    assert [name for name, bit in names.items() if held >> bit & 1] == [] and held >> 21 & 1, "sys_admin, which containers need, is there"
+    assert " ".join(boot.LESS) in boot.BOOT.splitlines()[-1], "the node's first process has it all"
 
 
 @pytest.mark.parametrize("quiet", [True, False])

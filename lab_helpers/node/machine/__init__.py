@@ -239,7 +239,7 @@ def inside(machine: Machine, command: Sequence[str]) -> list[str]:
 
 def _enter(pid: int, command: Sequence[str]) -> list[str]:
     enter = ["nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--uts", "--ipc", "--root", "--wd", "--"]
-    return [*enter, "/usr/bin/env", "--ignore-environment", *ENVIRONMENT, *map(str, command)]
+    return [*enter, *boot.LESS, "/usr/bin/env", "--ignore-environment", *ENVIRONMENT, *map(str, command)]
 
 
 def processes(machine: Machine) -> list[int]:
