@@ -21,7 +21,7 @@ from lab_helpers.kube.kubeconfig import Context
 from lab_helpers.lab.lab import Lab
 
 UP = "`meshlab up` starts the embedded lab; connect(context=...) takes another cluster."
-SYSTEM = re.compile(r"istio-.*|kube-.*")  # where a cluster's own programs run: no place for a learner's objects
+SYSTEM = re.compile(r"istio-.*|kube-.*|.*-system")  # where a cluster's own programs run: no place for a learner's objects
 
 
 def connect(context: str | None = None, namespace: str = "default", quiet: bool = False, istio: bool = True) -> Lab:

@@ -111,6 +111,6 @@ def test_what_cannot_be_a_namespace_is_refused_before_anything_is_asked(namespac
     assert "cannot be a namespace" in refused(namespace=namespace)
 
 
-@pytest.mark.parametrize("namespace", ["istio-system", "kube-system", "kube-public", "istio-ingress"])
+@pytest.mark.parametrize("namespace", ["istio-system", "kube-system", "kube-public", "istio-ingress", "metallb-system"])
 def test_the_clusters_own_namespaces_are_not_a_learners(namespace):
     assert "belongs to the cluster itself" in refused(namespace=namespace)
