@@ -56,7 +56,7 @@ def keep(lab) -> Outcome:
     copies = list({(each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]): each for each in copies}.values())
     written = json.dumps(copies)
     if len(written) > MOST:
-        what = f"The Istio configuration of this cluster is {len(written) // 1024:,} KiB in {len(copies):,} objects, too much to be kept here"
+        what = f"The Istio configuration of this cluster is {len(written) // 1024:,} KiB in {len(copies):,} objects, too much to keep"
         do = "Leave Istio as it is, and run this chapter on a cluster of your own; meshlab up makes one."
         raise ClusterError(f"{what} ({MOST // 1024} KiB), and it would be lost with Istio.", do)
     metadata = {"name": KEPT, "namespace": SAFE}

@@ -129,10 +129,21 @@ def url(lab) -> str:
 def address(client: Client, service: dict, port: dict) -> str:
     """Where a port of a Service is reached from outside the cluster, ``HOST:PORT``: its load balancer, else a node; empty if nowhere."""
     for each in service.get("status", {}).get("loadBalancer", {}).get("ingress") or []:
-        return f"{each.get('ip') or each['hostname']}:{port['port']}"
-    nodes = {each["type"]: each["address"] for node in client.list(NODE) for each in node["status"].get("addresses") or []}
-    node = nodes.get("ExternalIP") or nodes.get("InternalIP")
-    return f"{node}:{port['nodePort']}" if node and port.get("nodePort") else ""
+        return f"{_bracketed(each.get('ip') or each['hostname'])}:{port['port']}"
+    if not port.get("nodePort"):
+        return ""
+    found = [(each["type"], each["address"]) for node in client.list(NODE) for each in node["status"].get("addresses") or []]
+    # Of a node with two addresses of a kind the IPv4 one, on which a port is open for certain.
+    for kind in ("ExternalIP", "InternalIP"):
+        there = sorted((address for type_, address in found if type_ == kind), key=lambda address: ":" in address)
+        if there:
+            return f"{_bracketed(there[0])}:{port['nodePort']}"
+    return ""
+
+
+def _bracketed(host: str) -> str:
+    """A host as a URL has it, where an IPv6 address stands in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def page(lab, path: str = "/productpage", headers: dict[str, str] | None = None) -> Page:

@@ -112,6 +112,20 @@ def _file(text: str) -> Path:
     return file
 
 
+def _refused(where: str, status: int, said: str) -> ClusterError:
+    """What an API server's answer to the first questions means, by its status."""
+    if status == 401:
+        return ClusterError(f"{where} does not accept the kubeconfig's credentials (401).", "They may have expired: fetch new ones.")
+    if status == 403:
+        do = "Ask whoever runs the cluster for the rights of a learner: book/clusters.md has them, and what can be done with them."
+        return ClusterError(f"{where} knows who you are, and does not let your account look (403): {said}", do)
+    if status == 404:
+        return ClusterError(f"{where} has no such page as a Kubernetes API server has (404).", "Look at the address in the kubeconfig.")
+    if status == 429 or status >= 500:
+        return ClusterError(f"{where} is there and cannot answer now ({status}): {said}", f"Wait a moment and try again. {UP}")
+    return ClusterError(f"{where} answered {status}: {said}", "Look at the address in the kubeconfig.")
+
+
 @channels.kept()
 def _ask(lab: Lab, needs_istio: bool) -> tuple[str, str]:
     where = lab.client.context.where
@@ -128,11 +142,8 @@ def _ask(lab: Lab, needs_istio: bool) -> tuple[str, str]:
                 raise
             return kubernetes, "an Istio that does not answer"
     except (ApiException, HTTPError) as error:
-        status = getattr(error, "status", 0)
-        if status:
-            raise ClusterError(
-                f"{where} does not accept the kubeconfig's credentials ({status}).", "They may have expired: fetch new ones."
-            ) from error
+        if status := getattr(error, "status", 0):
+            raise _refused(where, status, objects.message(error)) from error
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise ClusterError(
                 f"{where} is not the one that the kubeconfig was made for (its certificate differs).",
