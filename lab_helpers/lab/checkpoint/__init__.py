@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from html import escape
 
-from lab_helpers.core.errors import LabError
 from lab_helpers.core.manifests import FOLDER, title
-from lab_helpers.core.wait import wait_until, wait_until_none
+from lab_helpers.core.wait import wait_until_none
 from lab_helpers.istio import apply, configuration, converge, installation, istiod, proxies
 from lab_helpers.kube import objects, pods, rollout
 from lab_helpers.kube.apply import Change, put
@@ -31,16 +30,12 @@ from lab_helpers.kube.kinds import (
     SERVICE_ACCOUNT,
 )
 from lab_helpers.lab import chapters
+from lab_helpers.lab.checkpoint.labels import label
 from lab_helpers.lab.leftovers import connections
 from lab_helpers.lab.leftovers import pods as leftovers
 from lab_helpers.show.render import block
 
-INJECTED = {"istio-injection": "enabled"}
-# Labels that would have another mesh mode, or another revision, take the namespace over.
-FOREIGN_LABELS = ("istio.io/rev", "istio.io/dataplane-mode", "istio.io/use-waypoint")
 MESH_WIDE = ("PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication", "Sidecar")
-TRIED = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"}, "spec": {"containers": [{"name": "tried", "image": "none"}]}}
-LABELLED = 20.0  # seconds for the API server to see a label
 ENDED = 60.0  # seconds for a pod to end; the kubelet gives it 30
 APPS = ("productpage", "details", "reviews", "ratings")
 WORKLOADS = (DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, AUTOSCALER, NETWORK_POLICY, REPLICA_SET, POD)
@@ -132,42 +127,6 @@ def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> C
     connections.close(lab)
     changed = [each for each in (*changes, *late) if each.action not in ("unchanged", "absent")]
     return Checkpoint(name, lab.namespace, changed, _mesh_wide(lab))
-
-
-def label(lab, injection: bool) -> list[Change]:
-    """Make the lab's namespace if it is not there, and have its pods get sidecars, or none."""
-    wanted = INJECTED if injection else {}
-    found = lab.client.get(NAMESPACE, lab.namespace)
-    if found and pods.leaving(found):  # it is made anew as soon as it has gone
-        do = f"See what holds it: kubectl get namespace {lab.namespace} -o yaml, under status."
-        wait_until(lambda: lab.client.get(NAMESPACE, lab.namespace) is None, f"namespace {lab.namespace} to be gone", ENDED, 0.2, do=do)
-        found = None
-    if found is None:
-        lab.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": lab.namespace, "labels": wanted}})
-        return [Change(f"Namespace {lab.namespace}", "created")]
-    labels = pods.labels(found)
-    patch = {
-        **{key: value for key, value in wanted.items() if labels.get(key) != value},
-        **{key: None for key in (*FOREIGN_LABELS, *INJECTED) if key in labels and key not in wanted},
-    }
-    if not patch:
-        return []
-    lab.client.patch(NAMESPACE, lab.namespace, {"metadata": {"labels": patch}})
-    wait_until(
-        lambda: _injects(lab) is injection,
-        f"pods of {lab.namespace} to {'get' if injection else 'be without'} sidecars",
-        LABELLED,
-        do="See whether Istio's webhook answers: kubectl get mutatingwebhookconfigurations; kubectl get pods --namespace istio-system",
-    )
-    return [Change(f"Namespace {lab.namespace}", "configured", "\n".join(f"{key}: {value}" for key, value in patch.items()))]
-
-
-def _injects(lab) -> bool | None:
-    """Whether a pod that is made now gets a proxy: the API server hears of a namespace's new labels a moment after it has written them."""
-    try:
-        return proxies.has_proxy(objects.write(lab.client, TRIED, dry_run=True))
-    except LabError:  # the webhook does not answer yet
-        return None
 
 
 def _foreign(lab, wanted: list[dict]) -> list[dict]:
