@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError, HostError, LabError
 from lab_helpers.core.manifests import FOLDER
-from lab_helpers.istio import istiod
+from lab_helpers.istio import configuration, istiod, proxies
 from lab_helpers.kube import channels, kubeconfig, mark, objects
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kubeconfig import Context
@@ -112,6 +112,15 @@ def _file(text: str) -> Path:
     return file
 
 
+def _as_far_as_seen(lab: Lab, needs_istio: bool) -> str:
+    """What is told of the mesh to somebody whose rights end at their namespace: that its kinds are there, and of their own proxies."""
+    if not any(configuration.kinds(lab)):
+        if needs_istio:
+            raise ClusterError("The cluster knows none of Istio's kinds, so there is no mesh.", "Ask whoever runs it to install Istio.")
+        return "no Istio yet"
+    return f"{len(proxies.meshed(lab, lab.namespace))} proxies of your own (your account may look no farther)"
+
+
 def _refused(where: str, status: int, said: str) -> ClusterError:
     """What an API server's answer to the first questions means, by its status."""
     if status == 401:
@@ -133,6 +142,8 @@ def _ask(lab: Lab, needs_istio: bool) -> tuple[str, str]:
         kubernetes = lab.client.version
         if not is_embedded(lab.client.context):
             _as_marked(lab)
+        if not istiod.open_to(lab.client):
+            return kubernetes, _as_far_as_seen(lab, needs_istio)
         if not needs_istio and not istiod.runs(lab.client):
             return kubernetes, "no Istio yet"
         try:

@@ -92,7 +92,8 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
     record = chapters.load(chapter)
     lab.client.require_mark()
     prepared = record.prepare(lab) if record.prepare else []
-    istiod.pods(lab.client)  # raises if Istio is missing, and says what to do
+    if istiod.open_to(lab.client):
+        istiod.pods(lab.client)  # raises if Istio is missing, and says what to do
     if lab.client.get(NAMESPACE, lab.namespace):
         prepared += _accounts(lab, apply.load_for(lab, record.start, FOLDER))
     prepared += installation.undo_changes(lab)
@@ -142,6 +143,8 @@ def _foreign(lab, wanted: list[dict]) -> list[dict]:
 
 def _made_for_the_mesh(lab) -> list[dict]:
     """What a chapter has put into Istio's root namespace, where it governs everybody's: left over, whichever chapter it was."""
+    if not istiod.open_to(lab.client):
+        return []
     found = [each for kind in (*configuration.kinds(lab), *WORKLOADS) for each in lab.client.list(kind, apply.ROOT, apply.MADE_HERE)]
     return [each for each in found if apply.made_here(each) and not _owned(each)]
 
@@ -243,5 +246,7 @@ def _refuses(pod: dict) -> bool:
 
 def _mesh_wide(lab) -> list[str]:
     """Configuration of other people's in Istio's root namespace, which governs every namespace: named, never removed."""
+    if not istiod.open_to(lab.client):
+        return [f"what governs the whole mesh cannot be seen by your account: it may lie in {apply.ROOT}"]
     documents = [each for kind in configuration.kinds(lab) if kind.kind in MESH_WIDE for each in lab.client.list(kind, apply.ROOT)]
     return [f"{title(each)} in istio-system governs this namespace too" for each in documents]
