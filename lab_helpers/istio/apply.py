@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -165,7 +167,7 @@ def _configures(document: dict) -> bool:
 
 def _line(lab, verb: str, names: Iterable[str]) -> str:
     """The line for a terminal; what stands for this learner instead of what the file says is put in first."""
-    shown = [_from_here(name) for name in names]
+    shown = [_quoted(_from_here(name)) for name in names]
     read = [document for name in names for document in load(name)]
     changed = [each for each, claimed in zip(read, load_for(lab, names), strict=True) if each != claimed]
     if verb.startswith("delete"):  # by their names, to which it is all the same who may call
@@ -173,7 +175,8 @@ def _line(lab, verb: str, names: Iterable[str]) -> str:
     if not changed:
         return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
     rest = [each for each in changed if not _identifies(lab, each) and not gateway.own(each)]
-    edits = [f's/"\\*"/{gateway.host(lab)}/'] if rest else []
+    inline = any(re.search(r'hosts:.*"\*"', text.read(find(name), name)) for name in names)  # others may have a "*" elsewhere
+    edits = [f'{"/hosts:/" if inline else ""}s/"\\*"/{gateway.host(lab)}/'] if rest else []
     edits += [f"s/istio: {label}/istio: {label}-{lab.namespace}/" for label in sorted(set().union(*map(gateway.labels, changed)))]
     edits += [f"s#{HOME}default/#{HOME}{lab.namespace}/#"] if any(_identifies(lab, each) for each in changed) else []
     quoted = [f"'{each}'" for each in edits]
@@ -181,6 +184,12 @@ def _line(lab, verb: str, names: Iterable[str]) -> str:
     # Of several files sed would make one, with nothing between their objects.
     edited = f"{sed} {shown[0]}" if len(shown) == 1 else f"for file in {' '.join(shown)}; do {sed} $file; echo ---; done"
     return f"{edited} | kubectl {verb} -f -"
+
+
+def _quoted(name: str) -> str:
+    """A path as a shell takes it for one word; what stands for somebody's home it has to put in itself."""
+    home, slash, rest = name.partition("/")
+    return f"{home}/{shlex.quote(rest)}" if home.startswith("~") and slash else shlex.quote(name)
 
 
 def _identifies(lab, document: dict) -> bool:
