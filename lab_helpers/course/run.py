@@ -20,7 +20,7 @@ from lab_helpers.core.paths import DESK, ROOT
 from lab_helpers.course import site
 from lab_helpers.course.desk.folder import throw_away
 from lab_helpers.course.record import normalise, note_beside, was_beside
-from lab_helpers.lab import connect
+from lab_helpers.lab import chapters, connect
 from lab_helpers.node import lock
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -39,8 +39,8 @@ def find(stem: str) -> Path:
     """
     path = NOTEBOOKS / f"{stem}.ipynb"
     if not path.is_file():
-        known = ", ".join(sorted(each.stem for each in NOTEBOOKS.glob("*.ipynb")))
-        raise LabError(f"There is no chapter {stem!r}.", f"The chapters are: {known}.")
+        known = sorted(each.stem for each in NOTEBOOKS.glob("*.ipynb"))
+        raise LabError(f"There is no chapter {stem!r}.", chapters.instead(stem, known))
     return path
 
 

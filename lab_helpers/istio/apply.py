@@ -36,7 +36,7 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
     MeshError
         The mesh did not follow in time; names what lags.
     """
-    manifests = [named(each) for each in manifests]
+    manifests = _named(manifests)
     written, documents = _as_written(manifests), _labelled(load_for(lab, manifests))
     configuration = [each for each in documents if _configures(each)]
     watched = told.before(lab, configuration)
@@ -54,7 +54,7 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
 @channels.kept()
 def delete(lab, *manifests: str | os.PathLike) -> Outcome:
     """Delete the objects of manifests, last first, and wait until they are gone and every proxy has forgotten them."""
-    manifests = [named(each) for each in manifests]
+    manifests = _named(manifests)
     documents = load_for(lab, manifests)
     watched = told.before(lab, [each for each in documents if _configures(each)])
     done = erase(lab, documents, _line(lab, "delete --ignore-not-found", manifests))
@@ -63,7 +63,7 @@ def delete(lab, *manifests: str | os.PathLike) -> Outcome:
 
 def diff(lab, *manifests: str | os.PathLike) -> Outcome:
     """Say what `apply` would change, by a dry run on the API server; nothing is changed."""
-    manifests = [named(each) for each in manifests]
+    manifests = _named(manifests)
     written = _as_written(manifests)
     try:
         done = put(lab.client, _labelled(load_for(lab, manifests)), dry_run=True)
@@ -80,6 +80,13 @@ def made_here(document: dict) -> bool:
     metadata = document["metadata"]
     managers = {each.get("manager") for each in metadata.get("managedFields") or []}
     return MADE_HERE.items() <= (metadata.get("labels") or {}).items() and FIELD_MANAGER in managers
+
+
+def _named(manifests: Iterable[str | os.PathLike]) -> list[str]:
+    found = [named(each) for each in manifests]
+    if not found:
+        raise ManifestError("No manifest was named.", "Name at least one: a CHAPTER/FILE.yaml, or the path of a file.")
+    return found
 
 
 def _as_written(names: list[str]) -> list[Manifest]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -36,7 +37,7 @@ def sentences(doing: str) -> Iterator[None]:
     except HTTPError as error:
         raise ClusterError(
             f"{doing}: the API server did not answer ({reason(error)}).",
-            "See whether it runs: meshlab status.",
+            "See whether it runs: meshlab status says so of the embedded lab, kubectl cluster-info of another cluster.",
         ) from error
 
 
@@ -79,7 +80,10 @@ def message(error: ApiException) -> str:
 def reason(error: HTTPError) -> str:
     """Why a request got no answer: the innermost of the errors that urllib3 wraps around each other."""
     inner = getattr(error, "reason", None)
-    return reason(inner) if isinstance(inner, Exception) else str(error) or type(error).__name__
+    if isinstance(inner, Exception):
+        return reason(inner)
+    where = re.sub(r"^HTTPS?Connection\(host='([^']*)', port=(\d+)\): (?:Failed to establish a new connection: )?", r"\1:\2: ", str(error))
+    return re.sub(r"\[Errno -?\d+\] ", "", where) or type(error).__name__
 
 
 def read(client: Client, document: dict) -> dict | None:

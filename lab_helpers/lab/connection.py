@@ -6,13 +6,14 @@ import hashlib
 import os
 import re
 import shlex
+from functools import wraps
 from pathlib import Path
 
 from kubernetes.client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from lab_helpers.core import paths
-from lab_helpers.core.errors import ClusterError, HostError, LabError
+from lab_helpers.core.errors import ClusterError, HostError, LabError, require_fit
 from lab_helpers.core.manifests import FOLDER
 from lab_helpers.istio import configuration, istiod, proxies
 from lab_helpers.kube import channels, kubeconfig, mark, objects
@@ -24,6 +25,18 @@ UP = "`meshlab up` starts the embedded lab; connect(context=...) takes another c
 SYSTEM = re.compile(r"istio-.*|kube-.*|.*-system")  # where a cluster's own programs run: no place for a learner's objects
 
 
+def _signed(function):
+    """Have a wrong call of a function told in a sentence."""
+
+    @wraps(function)
+    def told(*positional, **named):
+        require_fit(function.__name__, function, positional, named)
+        return function(*positional, **named)
+
+    return told
+
+
+@_signed
 def connect(context: str | None = None, namespace: str = "default", quiet: bool = False, istio: bool = True) -> Lab:
     """Connect to a cluster with Istio and print one line about it.
 
@@ -44,8 +57,12 @@ def connect(context: str | None = None, namespace: str = "default", quiet: bool 
         No cluster, an unknown context (names the known ones), a cluster that does not answer, credentials that it does
         not accept, one without Istio, or a namespace that cannot be a learner's; each with what to do.
     """
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", namespace):
-        raise ClusterError(f"{namespace!r} cannot be a namespace.", "Use lower-case letters, digits and hyphens.")
+    if context is not None and not (isinstance(context, str) and context):  # an empty one would be whichever is current
+        raise ClusterError(
+            f"{context!r} is not the name of a context.", "kubectl config get-contexts lists them; None is the embedded lab."
+        )
+    if not isinstance(namespace, str) or not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", namespace):
+        raise ClusterError(f"{namespace!r} cannot be a namespace.", "Use lower-case letters, digits and hyphens, 63 at most.")
     if SYSTEM.fullmatch(namespace):
         raise ClusterError(
             f"Namespace {namespace} belongs to the cluster itself, and a checkpoint would empty it.", "Take another, such as default."
