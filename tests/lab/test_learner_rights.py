@@ -10,6 +10,7 @@ import yaml
 from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError, LabError
 from lab_helpers.istio import istiod
+from lab_helpers.kube import mark
 from lab_helpers.lab import checkpoint, connect
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from tests.live import kubectl, kubectl_json
@@ -24,6 +25,8 @@ def account(tmp_path_factory):
     """A kubeconfig of the account, and nothing of the administrator's."""
     shipped = (paths.ROOT / "book" / "learner.yaml").read_text(encoding="utf-8").replace("alice", NAME)
     kubectl("apply", "-f", "-", stdin=shipped)
+    administrator = connect(quiet=True)
+    mark.note_gateway(administrator.client, administrator.url)  # as `up` does; another test may have made the mark anew
     token = kubectl("create", "token", "learner", "--namespace", NAME, "--duration", "1h").strip()
     document = yaml.safe_load(paths.KUBECONFIG.read_text(encoding="utf-8"))
     [cluster] = document["clusters"]
