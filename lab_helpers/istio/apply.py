@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import time
 from collections.abc import Iterable
@@ -182,14 +181,15 @@ def _line(lab, verb: str, names: Iterable[str]) -> str:
     if not changed:
         return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
     rest = [each for each in changed if not _identifies(lab, each) and not gateway.own(each)]
-    inline = any(re.search(r'hosts:.*"\*"', text.read(find(name), name)) for name in names)  # others may have a "*" elsewhere
-    edits = [f'{"/hosts:/" if inline else ""}s/"\\*"/{gateway.host(lab)}/'] if rest else []
+    starred = [line for name in names for line in text.read(find(name), name).splitlines() if '"*"' in line]
+    only = "/hosts:/" if 0 < sum("hosts:" in line for line in starred) < len(starred) else ""  # a "*" elsewhere is no host
+    edits = [f'{only}s/"\\*"/{gateway.host(lab)}/'] if rest else []
     edits += [f"s/istio: {label}/istio: {label}-{lab.namespace}/" for label in sorted(set().union(*map(gateway.labels, changed)))]
     edits += [f"s#{HOME}default/#{HOME}{lab.namespace}/#"] if any(_identifies(lab, each) for each in changed) else []
     quoted = [f"'{each}'" for each in edits]
     sed = f"sed {' '.join(quoted if len(quoted) == 1 else (f'-e {each}' for each in quoted))}"
     # Of several files sed would make one, with nothing between their objects.
-    edited = f"{sed} {shown[0]}" if len(shown) == 1 else f"for file in {' '.join(shown)}; do {sed} $file; echo ---; done"
+    edited = f"{sed} {shown[0]}" if len(shown) == 1 else f'for file in {" ".join(shown)}; do {sed} "$file"; echo ---; done'
     return f"{edited} | kubectl {verb} -f -"
 
 

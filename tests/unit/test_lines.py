@@ -1,6 +1,7 @@
 """The line for a terminal that is shown under a change, typed into one: kubectl is given what the helper sends."""
 
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -76,3 +77,12 @@ def test_a_learners_host_is_put_in_however_a_file_has_it(typed, tmp_path, monkey
     (tmp_path / "own.yaml").write_text(f"{head}  hosts: {hosts}\n")
     [sent] = typed(apply._line(lab("alice"), "apply --server-side", ["own.yaml"]), tmp_path)[1]
     assert [sent] == apply.load_for(lab("alice"), ["own.yaml"]) and sent["spec"]["hosts"] == ["alice.lab"]
+
+
+def test_several_files_of_which_one_has_a_space_in_its_name(typed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = 'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {hosts: ["*"]}\n'
+    for name in ("my rule.yaml", "other.yaml"):
+        Path(name).write_text(text)
+    sent = typed(apply._line(lab("alice"), "apply --server-side", ["my rule.yaml", "other.yaml"]), tmp_path)[1]
+    assert [each["spec"]["hosts"] for each in sent] == [["alice.lab"]] * 2
