@@ -1,6 +1,7 @@
 """A learner whose rights end at their namespace: what they are told, and by whom; with a cluster that lets them do no more."""
 
 import json
+import re
 from itertools import count
 
 import pytest
@@ -11,12 +12,15 @@ from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError, MeshError
 from lab_helpers.istio import converge, gateway, installation, istiod, told
 from lab_helpers.istio.converge import own
-from lab_helpers.kube import channels, mark
+from lab_helpers.kube import channels, kubeconfig, mark
+from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import CONFIG_MAP, MUTATING_WEBHOOKS, NAMESPACE, NODE, POD, Kind
 from lab_helpers.lab import checkpoint, connection
 from lab_helpers.lab.checkpoint import labels
+from lab_helpers.lab.lab import Lab
 from lab_helpers.traffic.calls import calls
 from tests.objects import Cluster, named, pod
+from tests.web import serving
 
 PROXIED = {"containers": [{"name": "app"}, {"name": "istio-proxy"}]}
 ENTRIES = Kind("networking.istio.io/v1", "ServiceEntry")
@@ -225,3 +229,87 @@ def test_the_shipped_role_ends_at_the_namespace_but_for_the_mark():
     subjects = [subject for each in SHIPPED if each["kind"] == "RoleBinding" for subject in each["subjects"]]
     assert {(each["kind"], each["namespace"], each["name"]) for each in subjects} == {("ServiceAccount", "alice", "learner")}
     assert not lets("impersonate", "users") and not lets("escalate", "roles", "rbac.authorization.k8s.io")
+
+
+# The real client before a server that speaks HTTP, and that lets an account do what the shipped Roles say, as an API server does.
+
+GROUPS = {
+    "v1": (("pods", "Pod"), ("services", "Service"), ("configmaps", "ConfigMap"), ("serviceaccounts", "ServiceAccount")),
+    "apps/v1": (("deployments", "Deployment"), ("replicasets", "ReplicaSet")),
+    "networking.istio.io/v1": (("virtualservices", "VirtualService"), ("serviceentries", "ServiceEntry")),
+    "authorization.k8s.io/v1": (("selfsubjectaccessreviews", "SelfSubjectAccessReview"),),
+}
+PATH = re.compile(
+    r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>v1))(?:/namespaces/(?P<namespace>[^/]+))?/(?P<kind>[^/]+)(?:/(?P<name>[^/]+))?"
+)
+
+
+def listed(version: str, kinds) -> dict:
+    clusterwide = version.startswith("authorization")
+    verbs = ["create"] if clusterwide else ["get", "list", "create", "patch", "delete"]
+    resources = [{"name": name, "kind": kind, "namespaced": not clusterwide, "verbs": verbs} for name, kind in kinds]
+    return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
+
+
+def discovered() -> dict:
+    """All groups at once, as servers have them since Kubernetes 1.30."""
+    version = lambda kinds: [  # noqa: E731
+        {"resource": name, "responseKind": {"kind": kind}, "scope": "Namespaced", "verbs": ["list"]} for name, kind in kinds
+    ]
+    items = [
+        {"metadata": {"name": group.partition("/")[0]}, "versions": [{"version": "v1", "resources": version(kinds)}]}
+        for group, kinds in GROUPS.items()
+        if "/" in group
+    ]
+    return {"kind": "APIGroupDiscoveryList", "items": items}
+
+
+@pytest.fixture
+def alice():
+    """A client of the account, and what was refused to it."""
+    refused = []
+    mark_ = {"metadata": {"name": "meshlab", "namespace": "kube-public"}, "data": {"gateway": "http://192.0.2.1:30080"}}
+    versions = {each.partition("/")[0]: {"groupVersion": each, "version": "v1"} for each in GROUPS if "/" in each}
+    groups = [{"name": name, "versions": [version], "preferredVersion": version} for name, version in versions.items()]
+    pages = {"/version": {"gitVersion": "v1.36.3"}, "/api/v1": listed("v1", GROUPS["v1"])}
+    pages |= {f"/apis/{each}": listed(each, kinds) for each, kinds in GROUPS.items() if "/" in each}
+
+    def answer(request):
+        if request.path == "/apis":
+            new = "APIGroupDiscoveryList" in request.headers.get("accept", "")
+            return 200, discovered() if new else {"kind": "APIGroupList", "groups": groups}
+        if request.path in pages:
+            return 200, pages[request.path]
+        found = PATH.fullmatch(request.path)
+        if found["kind"] == "selfsubjectaccessreviews":
+            asked = json.loads(request.body)["spec"]["resourceAttributes"]
+            resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+            return 201, {"status": {"allowed": lets(asked["verb"], resource, namespace=asked.get("namespace", ""))}}
+        verb = {"GET": "get" if found["name"] else "list", "POST": "create", "PATCH": "patch", "DELETE": "delete"}[request.method]
+        if not lets(verb, found["kind"], found["group"] or "", found["namespace"] or "", found["name"] or ""):
+            refused.append(request.path)
+            said = f'{found["kind"]} is forbidden: User "learner" cannot {verb} resource "{found["kind"]}"'
+            return 403, {"kind": "Status", "message": said}
+        if found["name"] == "meshlab":
+            return 200, mark_
+        return (404, {"kind": "Status", "message": "not found"}) if found["name"] else (200, {"metadata": {}, "items": []})
+
+    with serving(answer) as (address, _):
+        yield Lab(Client(kubeconfig.Context("alice", {"server": address}, {"token": "t"}, ""), "alice")), refused
+
+
+def test_whoever_has_these_rights_is_never_told_of_others_that_they_lack(alice):
+    lab, refused = alice
+    assert connection._ask(lab, True) == ("v1.36.3", "0 proxies of your own (your account may look no farther)")
+    assert lab.url == "http://192.0.2.1:30080"
+    assert lab.delete("12_traffic_shifting/02-all-v1.yaml").changes[0].action == "absent"
+    assert lab.calls().empty
+    lab.client.require_mark()
+    assert refused == [], "nothing was tried that is not allowed"
+
+
+def test_what_they_lack_is_told_in_a_sentence(alice):
+    lab, refused = alice
+    with pytest.raises(ClusterError, match="(?s)lab.promql: your account may not do that. services is forbidden.*Ask whoever runs"):
+        lab.promql("up")
+    assert refused == ["/api/v1/namespaces/istio-system/services/prometheus"]
