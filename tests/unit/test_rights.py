@@ -138,6 +138,22 @@ def test_what_an_own_proxy_refuses_is_told_in_its_words(proxies):
         converge.converged(lab, since, [], [], deadline=5)
 
 
+def test_a_pod_that_goes_meanwhile_is_not_waited_for(proxies, monkeypatch):
+    lab, going = Own(pod("a", spec=PROXIED), pod("b", spec=PROXIED)), []
+
+    def get(client, namespace, name, *where):
+        if name == "b":
+            going.append(name)
+            lab.objects[POD] = (
+                [each for each in lab.objects[POD] if each["metadata"]["name"] != "b"] if len(going) > 4 else lab.objects[POD]
+            )
+            raise MeshError("default/b cannot be reached: pods b not found")
+        return proxies.get(client, namespace, name, *where)
+
+    monkeypatch.setattr(channels, "get", get)
+    assert converge.converged(lab, converge.before(lab), [], [], deadline=5) == 1 and len(going) > 4
+
+
 def test_without_pods_there_is_nothing_to_wait_for(proxies):
     lab = Own(pod("without"))
     assert converge.settled(lab) == 0 and not lab.made

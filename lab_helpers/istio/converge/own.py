@@ -10,7 +10,7 @@ Of proxies in other namespaces, the shared gateway's above all, nothing can be s
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 from lab_helpers.core.errors import MeshError
@@ -28,7 +28,7 @@ DO = "See the pod's proxy: kubectl logs NAME --container istio-proxy. A Sidecar 
 
 def rejected(lab) -> dict[str, int]:
     """How many updates each own proxy has refused since it started; by its pod's name."""
-    return dict(_of_each(lab, _there(lab), _rejections))
+    return {pod: count for pod, count in _of_each(lab, _rejections) if count is not None}
 
 
 def converged(lab, deadline: float, since: dict[str, int] | None = None) -> int:
@@ -54,7 +54,7 @@ def converged(lab, deadline: float, since: dict[str, int] | None = None) -> int:
 
     def lacking(wanted: bool) -> list[str]:
         _require_none_refused(lab, since)  # it may be all of an update, the sign with it
-        knows = _of_each(lab, _there(lab), lambda lab, pod: host in channels.get(lab.client, lab.namespace, pod, envoy.ADMIN, CLUSTERS))
+        knows = _of_each(lab, lambda lab, pod: host in channels.get(lab.client, lab.namespace, pod, envoy.ADMIN, CLUSTERS))
         return [f"{pod} has not been told" for pod, known in knows if known is not wanted]
 
     put(lab.client, [sign])
@@ -85,9 +85,13 @@ def _sign() -> dict:
     return {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": {"name": name}, "spec": spec}
 
 
-def _of_each(lab, there: list[str], ask) -> list[tuple]:
-    with ThreadPoolExecutor(4) as pool:
-        return list(zip(there, pool.map(lambda pod: ask(lab, pod), there), strict=True))
+def _of_each(lab, ask: Callable) -> Iterator[tuple]:
+    """What is learned of each own proxy, one after the other over connections that are kept; None of one that has gone meanwhile."""
+    for pod in _there(lab):
+        try:
+            yield pod, ask(lab, pod)
+        except MeshError:
+            yield pod, None
 
 
 def _rejections(lab, pod: str) -> int:
