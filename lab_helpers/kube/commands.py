@@ -81,16 +81,11 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
     ClusterError
         It may change something, and the cluster is not marked as one for the course.
     """
-    if not isinstance(line, str):
-        raise CommandError(f"{line!r} is not a command.", "Write the whole line in quotes, such as lab.run('kubectl get pods').")
+    words = split(line)
     if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not deadline > 0:
         raise CommandError(f"The deadline is {deadline!r}, which is no time.", "Give it in seconds, such as deadline=120.")
     if re.search(rf"\n\s*(?:{'|'.join(KNOWN)})\b", line):
         raise CommandError(f"{line!r} is more than one line.", "Run them one after the other, each by a lab.run of its own.")
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise CommandError(f"{line!r} cannot be read as a command: {error}.", "Close every quotation mark.") from error
     if not words or words[0] not in KNOWN:
         raise CommandError(f"{line!r} does not begin with {', '.join(KNOWN)}.", "Other commands belong in a terminal.")
     operators = [found[0] for word in (*words, *_ends(line)) if (found := OPERATOR.search(word))]
@@ -129,6 +124,22 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
         )
     manifests = [Manifest(name, text.read(at / name, name), [], beside(name)) for name in shown]
     return Output(line, stdout, stderr, done.returncode, manifests)
+
+
+def split(line: str) -> list[str]:
+    """The words of a command line.
+
+    Raises
+    ------
+    CommandError
+        It is no text, or a quotation mark in it is never closed.
+    """
+    if not isinstance(line, str):
+        raise CommandError(f"{line!r} is not a command.", "Write the whole line in quotes, such as 'kubectl get pods'.")
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise CommandError(f"{line!r} cannot be read as a command: {error}.", "Close every quotation mark.") from error
 
 
 def _ends(line: str) -> list[str]:

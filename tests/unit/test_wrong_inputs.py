@@ -22,6 +22,7 @@ from lab_helpers.core.manifests import find
 from lab_helpers.kube import commands, credentials, kubeconfig
 from lab_helpers.kube.client import Client
 from lab_helpers.lab import chapters, connect, progress, solution
+from lab_helpers.lab.forward import Forward, forwarding
 from lab_helpers.lab.lab import Lab
 from lab_helpers.lab.solutions import find as find_solution
 from lab_helpers.node import lifecycle, machine
@@ -354,6 +355,10 @@ NOTEBOOK = {
     "two commands": (lambda lab: lab.run("kubectl get pods; kubectl get services"), "uses ';', which only a shell.*second lab.run"),
     "two lines": (lambda lab: lab.run("kubectl get pods\nkubectl get services"), "is more than one line"),
     "a variable": (lambda lab: lab.run("kubectl get pods -n $NAMESPACE"), r"uses '\$NAMESPACE'.*f-string"),
+    "no line to go on": (lambda lab: forwarding(lab, None).__enter__(), "None is not a command"),
+    "a line that ends": (lambda lab: forwarding(lab, "kubectl get pods").__enter__(), "does not begin with kubectl port-forward.*lab.run"),
+    "an open one to go on": (lambda lab: forwarding(lab, "kubectl port-forward 'x").__enter__(), "No closing quotation"),
+    "no path": (lambda lab: Forward(lab, "x", "http://127.0.0.1:1").page("x"), "does not begin with a slash"),
     "an open quotation mark": (lambda lab: lab.run("kubectl get 'pods"), "No closing quotation.*Close every"),
     "no deadline": (lambda lab: lab.run("kubectl get pods", deadline="soon"), "'soon', which is no time.*seconds"),
 }
