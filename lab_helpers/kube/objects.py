@@ -48,6 +48,9 @@ def refusal(doing: str, error: ApiException) -> LabError:
         return ClusterError(f"{doing}: the API server could not be asked ({error.reason}).", "Fetch the kubeconfig anew.")
     if error.status == 401:
         return ClusterError("The cluster does not accept the credentials of the kubeconfig.", "They may have expired: fetch new ones.")
+    if said.lstrip().startswith("<") or said.startswith("404 page not found"):
+        do = "Look at the address in the kubeconfig, and at what is in between, such as a proxy or a page to log in."
+        return ClusterError(f"{doing}: a web page came back ({error.status}), and not from a Kubernetes API server. {said[:200]}", do)
     if error.status == 403 and "cannot" in said:  # RBAC; quotas and admission refuse by 403 as well, and say what they refuse
         do = "Ask whoever runs the cluster for that right; book/clusters.md says what a learner's are."
         return ClusterError(f"{doing}: your account may not do that. {said}", do)
@@ -72,9 +75,10 @@ def _instead(status: int, said: str) -> str:
 def message(error: ApiException) -> str:
     """What the API server says in an error."""
     try:
-        return json.loads(error.body)["message"]
+        said = json.loads(error.body)["message"]
     except (ValueError, KeyError, TypeError):
-        return str(error.body or error.reason or error.status)
+        said = error.body
+    return str(said or error.reason or error.status)
 
 
 def reason(error: HTTPError) -> str:

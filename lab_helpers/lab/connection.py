@@ -142,6 +142,9 @@ def _refused(where: str, status: int, said: str) -> ClusterError:
     """What an API server's answer to the first questions means, by its status."""
     if status == 401:
         return ClusterError(f"{where} does not accept the kubeconfig's credentials (401).", "They may have expired: fetch new ones.")
+    if said.lstrip().startswith("<"):
+        do = "Look at the address in the kubeconfig, and at what is in between, such as a proxy or a page to log in."
+        return ClusterError(f"{where} answered with a web page ({status}): {said[:200]}", do)
     if status == 403:
         do = "Ask whoever runs the cluster for the rights of a learner: book/clusters.md has them, and what can be done with them."
         return ClusterError(f"{where} knows who you are, and does not let your account look (403): {said}", do)

@@ -300,7 +300,7 @@ def alice():
         if found["kind"] == "selfsubjectaccessreviews":
             asked = json.loads(request.body)["spec"]["resourceAttributes"]
             resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
-            return 201, {"status": {"allowed": lets(asked["verb"], resource, namespace=asked.get("namespace", ""))}}
+            return 201, {"metadata": {}, "status": {"allowed": lets(asked["verb"], resource, namespace=asked.get("namespace", ""))}}
         verb = {"GET": "get" if found["name"] else "list", "POST": "create", "PATCH": "patch", "DELETE": "delete"}[request.method]
         if not lets(verb, found["kind"], found["group"] or "", found["namespace"] or "", found["name"] or ""):
             refused.append(request.path)
