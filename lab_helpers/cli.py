@@ -88,14 +88,15 @@ def main():
               help="With --context: an IstioOperator file on top of the demo profile, for what your platform asks for.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --context: agree beforehand, for scripts.")
 @click.option("--take-over", is_flag=True, help="With --context: replace an Istio that is there already.")
-def up(only, rebuild, context, overlay, yes, take_over):
+@click.option("--force", is_flag=True, help="Take over the lab of somebody else on this machine.")
+def up(only, rebuild, context, overlay, yes, take_over, force):
     """Bring the lab up, or repair it."""
     from lab_helpers.node import lifecycle
     from lab_helpers.node.install import other_cluster
     from lab_helpers.node.progress import Report
 
-    if context and (only or rebuild):
-        raise click.UsageError("--only and --rebuild are about the embedded lab; --context names another cluster.")
+    if context and (only or rebuild or force):
+        raise click.UsageError("--only, --rebuild and --force are about the embedded lab; --context names another cluster.")
     for option, given in (("--overlay", overlay), ("--yes", yes), ("--take-over", take_over)):
         if given and not context:
             raise click.UsageError(f"{option} goes with --context: it is about a cluster that is there already.")
@@ -104,7 +105,7 @@ def up(only, rebuild, context, overlay, yes, take_over):
         if not yes:
             agree(other_cluster.plan(lab, overlay))
     with Report() as report:
-        address = other_cluster.up(report, lab, overlay) if context else lifecycle.up(report, only, rebuild)
+        address = other_cluster.up(report, lab, overlay) if context else lifecycle.up(report, only, rebuild, force)
     if address:
         out.print(f"The lab is up: {address}")
 
@@ -118,13 +119,14 @@ def agree(plan: str) -> None:
 
 
 @main.command()
-def down():
+@click.option("--force", is_flag=True, help="Also if it is somebody else's.")
+def down(force):
     """Take the lab down; nothing of it is left but the caches."""
     from lab_helpers.node import lifecycle
     from lab_helpers.node.progress import Report
 
     with Report() as report:
-        lifecycle.down(report)
+        lifecycle.down(report, force)
 
 
 @main.command()

@@ -190,7 +190,7 @@ def test_what_is_built_is_for_everybody_and_keys_are_not_whatever_the_umask(rest
         (directory / "module.py").touch()
         subprocess.run(["sh", "-c", "mkdir bin; echo >bin/program; chmod +x bin/program"], cwd=directory, check=True)
 
-    def up(report, only, rebuild):
+    def up(report, only, rebuild, force):
         store.ensure([part], report)
         pki.write_private(tmp_path / "key", b"secret")
 
