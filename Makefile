@@ -5,12 +5,13 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-# What sudo drops, and downloads behind a proxy need. Given word for word, as any sudoers allows it, and only what is set;
-# the shell puts in the values, whatever signs a password in them has.
-PROXIES := http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
-SET := $(foreach name,$(PROXIES),$(if $(value $(name)),$(name)="$$$(name)"))
+# What sudo drops: downloads behind a proxy need it, and the lab its address. Given word for word, as any sudoers allows it, and only what
+# is set; the shell puts in the values, whatever signs a password in them has.
+KEPT := http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY MESHLAB_NODE_ADDRESS
+SET := $(foreach name,$(KEPT),$(if $(value $(name)),$(name)="$$$(name)"))
 # Only what the lab itself does is elevated. Caches and kubeconfig stay the invoking user's: sudo tells who that is.
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo $(if $(SET),env $(SET)))
+# Python leaves no compiled module of root's in a clone or an environment of theirs: they could not remove it.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo env PYTHONDONTWRITEBYTECODE=1 $(SET))
 BIN := .venv/bin
 MESHLAB := $(BIN)/meshlab
 PYTEST := $(BIN)/pytest
@@ -20,12 +21,15 @@ help: ## this list
 
 # ---------------------------------------------------------------- set-up
 
-# install-missing PACKAGES: install those of Debian's packages that are not there.
+# install-missing PACKAGES: install those of Debian's packages that are not there. In a session of its own, which goes on when the terminal
+# is closed: dpkg, once killed, refuses all later work. Updates that a new machine is just installing are waited for.
 define install-missing
 	@missing=$$(for package in $(1); do dpkg-query -W -f '$${db:Status-Status}' "$$package" 2>/dev/null | grep -qx installed || echo "$$package"; done); \
 	if [ -n "$$missing" ]; then \
 	  echo "installing Debian packages:" $$missing; \
-	  $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $$missing >/dev/null; \
+	  $(SUDO) apt-get -qq update && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive setsid --wait apt-get -qq -o DPkg::Lock::Timeout=300 \
+	    install --yes --no-install-recommends $$missing >/dev/null; \
 	fi
 endef
 
@@ -40,6 +44,7 @@ env: .venv/complete ## the Python environment, with meshlab in it
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --requirement requirements.txt || \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -qq lab_helpers
 	@touch $@
 
 test-tools:

@@ -17,3 +17,9 @@ cli        ``meshlab``
 
 A script has ``from lab_helpers.lab import connect``, a notebook ``from lab_helpers.chapters.cNN_slug import *``.
 """
+
+import os
+import sys
+
+# What root compiles in a clone or an environment of somebody else's, its owner cannot remove.
+sys.dont_write_bytecode = sys.dont_write_bytecode or (os.geteuid() == 0 and "SUDO_UID" in os.environ)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lab_helpers.core import paths
-from lab_helpers.core.errors import ClusterError, HostError, LabError
+from lab_helpers.core.errors import ClusterError, CommandError, HostError, LabError
 
 out = Console(highlight=False)
 
@@ -23,14 +26,51 @@ class Sentences(click.Group):
     def invoke(self, context):
         try:
             return super().invoke(context)
-        except PermissionError as error:
-            what = f"{error.filename or error} is not for {paths.USER.pw_name} to open."
-            do = f"Run it with sudo: {paths.as_root(*sys.argv[1:])}" if os.geteuid() else "Look who owns it, and what protects it."
-            click.echo(f"✗ {HostError(what, do)}", err=True)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):  # click has its own words, or none
+            raise
+        except Exception as error:
+            told = sentence(error)
+            if told is None:  # a mistake of ours, which its traceback tells best
+                raise
+            click.echo(f"✗ {told}", err=True)
             sys.exit(1)
-        except LabError as error:
-            click.echo(f"✗ {error}", err=True)
-            sys.exit(1)
+
+
+def sentence(error: Exception) -> LabError | None:
+    """What a reader is told of an error that some program or file of this machine, or the cluster, is the reason of; else None."""
+    again = "Put that right, then run the same line again."
+    if isinstance(error, LabError):
+        return error
+    if isinstance(error, PermissionError):
+        what = f"{error.filename or error} is not for {paths.USER.pw_name} to open."
+        do = f"Run it with sudo: {paths.as_root(*sys.argv[1:])}" if os.geteuid() else "Look who owns it, and what protects it."
+        return HostError(what, do)
+    if isinstance(error, OSError):  # a full disk, a file system that went away
+        return HostError(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}.", again)
+    if isinstance(error, subprocess.CalledProcessError):
+        said = error.stderr or error.output or b""
+        said = (said if isinstance(said, str) else said.decode(errors="replace")).strip()[-600:]
+        ended = f"was ended by signal {-error.returncode}" if error.returncode < 0 else f"ended with exit code {error.returncode}"
+        return CommandError(f"{_line(error.cmd)} {ended}{f': {said}' if said else ''}.", again)
+    if isinstance(error, subprocess.TimeoutExpired):
+        return CommandError(f"{_line(error.cmd)} did not end within {error.timeout:g} s.", "See what keeps it, then run it again.")
+    import psutil
+
+    from lab_helpers.kube import objects
+
+    if isinstance(error, psutil.Error):
+        return HostError(f"A process of the lab could not be looked at: {error}.", "It may just have ended: run the same line again.")
+    try:
+        with objects.sentences("meshlab"):
+            raise error
+    except LabError as told:
+        return told
+    except Exception:
+        return None
+
+
+def _line(command) -> str:
+    return command if isinstance(command, str) else shlex.join(map(str, command))
 
 
 @click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,14 +88,15 @@ def main():
               help="With --context: an IstioOperator file on top of the demo profile, for what your platform asks for.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --context: agree beforehand, for scripts.")
 @click.option("--take-over", is_flag=True, help="With --context: replace an Istio that is there already.")
-def up(only, rebuild, context, overlay, yes, take_over):
+@click.option("--force", is_flag=True, help="Take over the lab of somebody else on this machine.")
+def up(only, rebuild, context, overlay, yes, take_over, force):
     """Bring the lab up, or repair it."""
     from lab_helpers.node import lifecycle
     from lab_helpers.node.install import other_cluster
     from lab_helpers.node.progress import Report
 
-    if context and (only or rebuild):
-        raise click.UsageError("--only and --rebuild are about the embedded lab; --context names another cluster.")
+    if context and (only or rebuild or force):
+        raise click.UsageError("--only, --rebuild and --force are about the embedded lab; --context names another cluster.")
     for option, given in (("--overlay", overlay), ("--yes", yes), ("--take-over", take_over)):
         if given and not context:
             raise click.UsageError(f"{option} goes with --context: it is about a cluster that is there already.")
@@ -64,7 +105,7 @@ def up(only, rebuild, context, overlay, yes, take_over):
         if not yes:
             agree(other_cluster.plan(lab, overlay))
     with Report() as report:
-        address = other_cluster.up(report, lab, overlay) if context else lifecycle.up(report, only, rebuild)
+        address = other_cluster.up(report, lab, overlay) if context else lifecycle.up(report, only, rebuild, force)
     if address:
         out.print(f"The lab is up: {address}")
 
@@ -78,13 +119,14 @@ def agree(plan: str) -> None:
 
 
 @main.command()
-def down():
+@click.option("--force", is_flag=True, help="Also if it is somebody else's.")
+def down(force):
     """Take the lab down; nothing of it is left but the caches."""
     from lab_helpers.node import lifecycle
     from lab_helpers.node.progress import Report
 
     with Report() as report:
-        lifecycle.down(report)
+        lifecycle.down(report, force)
 
 
 @main.command()
@@ -99,14 +141,14 @@ def status(as_json):
     else:
         table = Table("what", "how", box=None)
         for name, what in {**state["components"], **state["workloads"]}.items():
-            table.add_row(name, f"[green]{what}[/]" if what in of_lab.FINE else f"[red]{what}[/]")
+            table.add_row(escape(name), f"[green]{what}[/]" if what in of_lab.FINE else f"[red]{escape(what)}[/]")
         out.print(table)
         memory = "known to root" if state["memory_mib"] is None else f"{state['memory_mib']:.0f} MiB"
         out.print(f"memory: {memory}   page: {state['url'] or '–'}")
         for name, address in state["addons"].items():
             out.print(f"{name}: {address}")
         for problem in state["problems"]:
-            out.print(f"[red]✗[/] {problem}")
+            out.print(f"[red]✗[/] {escape(problem)}")
     sys.exit(0 if state["well"] else 1)
 
 
@@ -123,7 +165,7 @@ def doctor(as_json):
         table = Table("", "check", "found", "needed", "what to do", box=None)
         for check in checks:
             mark = "[green]✓[/]" if check.well else "[red]✗[/]"
-            table.add_row(mark, check.check, check.found, check.needed, "" if check.well else check.do)
+            table.add_row(mark, *map(escape, (check.check, check.found, check.needed, "" if check.well else check.do)))
         out.print(table)
     sys.exit(0 if all(check.well for check in checks) else 1)
 
@@ -159,7 +201,7 @@ def kubeconfig():
 
 @main.command()
 @click.argument("component")
-@click.option("--lines", "-n", default=50, show_default=True, help="How many of its last lines.")
+@click.option("--lines", "-n", type=click.IntRange(min=1), default=50, show_default=True, help="How many of its last lines.")
 def logs(component, lines):
     """Print the last lines of a component's log, or of a build's."""
     from collections import deque
@@ -178,6 +220,7 @@ def run(chapter, context):
     from lab_helpers.course import run as course
     from lab_helpers.node.progress import Report
 
+    course.find(chapter)  # before anything is told of it
     with Report() as report, report.step(f"chapter {chapter}"):
         target, seconds = course.run_chapter(chapter, context)
     out.print(f"{chapter} ran in {seconds:.0f} s: {target.relative_to(paths.ROOT)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from lab_helpers.node.machine import MACHINE
 from tests.live import sh
 
 SETTINGS = Path("/proc/sys")
+# What the lab, and the programs that it calls, name their own.
+TEMPORARY = (Path("/tmp"), Path("/var/tmp"), Path("/run"), paths.HOME / ".kube")
+TEMPORARY_NAMES = ("*meshlab*", "buildah*", "mmdebstrap*", "go-build*", "pip-*")
+EXPIRES = re.compile(r" expires \d+sec")
 # Written by the kernel itself as it goes.
 RESTLESS = {"kernel/ns_last_pid", "kernel/hung_task_warnings", "kernel/perf_event_max_sample_rate", "kernel/tainted"}
 
@@ -53,8 +58,14 @@ def traces() -> dict[str, set[str]]:
         "named network namespaces": set(sh("ip", "netns", "list").stdout.splitlines()),
         "mounts": {line.split(" - ")[0].split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
         "links": {line.split(":")[1].strip() for line in sh("ip", "--oneline", "link").stdout.splitlines()},
-        "addresses and routes": set(sh("ip", "route", "show", "table", "all").stdout.splitlines()),
-        "cgroups": {str(path) for path in machine.CGROUP_ROOT.rglob("*meshlab*")},
+        "addresses": {f"{name} {each.family.name} {each.address}" for name, found in psutil.net_if_addrs().items() for each in found},
+        "routes and rules": {
+            f"{family} {EXPIRES.sub('', line).strip()}"
+            for family in ("-4", "-6")
+            for listed in (("route", "show", "table", "all"), ("rule", "show"))
+            for line in sh("ip", family, *listed).stdout.splitlines()
+        },
+        "cgroups": {str(path) for path in machine.cgroups.ROOT.rglob("*meshlab*")},
         "iptables": {
             line.split(" [")[0]
             for tool in ("iptables-save", "iptables-legacy-save", "ip6tables-save")
@@ -63,7 +74,8 @@ def traces() -> dict[str, set[str]]:
         },
         "sockets": {" ".join(line.split()[:1] + line.split()[4:6]) for line in listening.splitlines()},
         "kernel settings": {f"{name}={value}" for name, value in kernel_settings().items()},
-        "files": {str(path) for path in (MACHINE.state, paths.KUBECONFIG) if path.exists()},
+        "files": {str(path) for path in (*MACHINE.state.parent.glob(f"{MACHINE.state.name}*"), paths.KUBECONFIG) if path.exists()},
+        "temporary files": {str(path) for folder in TEMPORARY for name in TEMPORARY_NAMES for path in folder.glob(name)},
     }
 
 

@@ -39,7 +39,7 @@ def serving(answer: Callable[[Request], Answer] = lambda request: (200, b"")) ->
             self.end_headers()
             self.wfile.write(content)
 
-        do_PATCH = do_GET  # noqa: N815
+        do_POST = do_PATCH = do_GET  # noqa: N815
 
         def log_message(self, *_):
             pass

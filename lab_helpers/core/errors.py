@@ -15,6 +15,11 @@
     └── CheckError     a learner's answer, or the state it led to, is not right yet
 """
 
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
 
 class LabError(Exception):
     """An error that a reader can act on.
@@ -80,3 +85,29 @@ class QueryError(LabError):
 
 class CheckError(LabError):
     """A learner's answer, or the state it led to, is not right yet."""
+
+
+def require_fit(name: str, function: Callable, positional: tuple, named: dict, given: int = 0) -> None:
+    """Refuse arguments that a function does not take, or too few of them: as Python does, and with how it is to be called.
+
+    Parameters
+    ----------
+    name : str
+        What it is called where it was called, such as ``lab.observe``.
+    function : callable
+    positional, named
+        Its arguments.
+    given : int
+        How many of the first ones are not the caller's to give.
+
+    Raises
+    ------
+    LabError
+        What does not fit.
+    """
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*positional, **named)
+    except TypeError as error:
+        shown = [str(each.replace(annotation=each.empty)) for each in list(signature.parameters.values())[given:]]
+        raise LabError(f"{name} cannot be called like that: {error}.", f"It is {name}({', '.join(shown)}).") from None

@@ -1,9 +1,11 @@
-"""What goes into a request, so that curl in a pod and this machine send the same: its path and its headers."""
+"""What goes into a request, so that curl in a pod and this machine send the same, its path and its headers; and what comes back."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from lab_helpers.core.errors import TrafficError
 
@@ -11,6 +13,21 @@ NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, as HTTP has it
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # also half a character, which no encoding has
 STRANGE = re.compile(rb"[^A-Za-z0-9._~/?:@!$&'()*+,;=%-]")  # bytes that may not stand in a path, nor in its query
 LENGTHS = ("content-length", "transfer-encoding")
+
+
+class Answer(NamedTuple):
+    """What the API server, or whoever it passed the question on to, answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+    def json(self):
+        return json.loads(self.body)
 
 
 def target(path: str) -> str:

@@ -6,8 +6,11 @@ A learner's desk has a copy of ``manifests/`` beside the notebooks, to be change
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 import os
+import re
+import shlex
 from pathlib import Path
 
 from lab_helpers.core import decoding, exports, text
@@ -37,7 +40,10 @@ def named(given: str | os.PathLike) -> str:
     """
     if isinstance(given, str | os.PathLike):
         return os.fspath(given)
-    raise ManifestError(f"{given!r} is not the name of a manifest.", "Write it in quotes: a CHAPTER/FILE.yaml, or the path of a file.")
+    do = "Write it in quotes: a CHAPTER/FILE.yaml, or the path of a file."
+    if isinstance(given, list | tuple | set):
+        do = "Write the names one after the other, without brackets; of a list that you have, *LIST."
+    raise ManifestError(f"{given!r} is not the name of a manifest.", do)
 
 
 def folders() -> list[Path]:
@@ -70,16 +76,32 @@ def find(name: str, root: Path | None = None) -> Path:
             if path.is_file():
                 return path
     except OSError as error:  # a folder that is shut, or a name of over 255 bytes
-        raise ManifestError(f"{name} cannot be read: {error.strerror}.", f"See who may read it: namei -l {name}") from error
+        do = "Give the path of a file." if error.errno == errno.ENAMETOOLONG else f"See who may read it: namei -l {name}"
+        raise ManifestError(f"{name} cannot be read: {error.strerror}.", do) from error
+    _require_file(name, own)
     root = root or FOLDER
     chapter, _, file = name.partition("/")
-    if not file:
-        raise ManifestError(f"There is no manifest {name!r}.", "Name it as CHAPTER/FILE.yaml, or give the path of a file of your own.")
     chapters = sorted(path.name for path in root.glob("*/"))
+    if not file:
+        if name in chapters:
+            raise ManifestError(
+                f"{name} is a chapter, not a manifest.", f"Name one of its files: {', '.join(chapter_manifests(name, root))}."
+            )
+        raise ManifestError(f"There is no manifest {name!r}.", "Name it as CHAPTER/FILE.yaml, or give the path of a file of your own.")
     if chapter not in chapters:
-        raise ManifestError(f"There is no chapter {chapter!r} among the manifests.", _nearest(chapter, chapters))
+        raise ManifestError(f"There is no chapter {chapter!r} among the manifests, and no file {name}.", _nearest(chapter, chapters))
     files = sorted(path.name for path in (root / chapter).glob("*.yaml"))
     raise ManifestError(f"Chapter {chapter} has no manifest {file!r}.", _nearest(file, files))
+
+
+def _require_file(name: str, own: Path) -> None:
+    """Refuse what can be no name of a manifest of the course's, and is no file either."""
+    if re.match(r"[a-z]+://", name):
+        raise ManifestError(f"{name} is an address, not a file.", "Fetch it into a file, read it, and give the path of that.")
+    if own.name and os.path.isdir(own):
+        raise ManifestError(f"{name} is a folder.", "Name a file in it, or several one after the other.")
+    if own.is_absolute() or name.startswith((".", "~")) and own.name:
+        raise ManifestError(f"There is no file {name}.", f"Look what there is: ls {shlex.quote(str(own.parent))}")
 
 
 def place(name: str) -> Path | None:

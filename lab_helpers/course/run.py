@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import papermill
 from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from traitlets import default
 
 from lab_helpers.core.errors import LabError
@@ -20,12 +20,13 @@ from lab_helpers.core.paths import DESK, ROOT
 from lab_helpers.course import site
 from lab_helpers.course.desk.folder import throw_away
 from lab_helpers.course.record import normalise, note_beside, was_beside
-from lab_helpers.lab import connect
+from lab_helpers.lab import chapters, connect
 from lab_helpers.node import lock
 
 NOTEBOOKS = ROOT / "notebooks"
 RUN = ROOT / "build" / "run"
 SITE = ROOT / "build" / "site"
+CELL = 1800  # seconds for one cell; the longest of the course takes two minutes
 
 
 def find(stem: str) -> Path:
@@ -38,8 +39,8 @@ def find(stem: str) -> Path:
     """
     path = NOTEBOOKS / f"{stem}.ipynb"
     if not path.is_file():
-        known = ", ".join(sorted(each.stem for each in NOTEBOOKS.glob("*.ipynb")))
-        raise LabError(f"There is no chapter {stem!r}.", f"The chapters are: {known}.")
+        known = sorted(each.stem for each in NOTEBOOKS.glob("*.ipynb"))
+        raise LabError(f"There is no chapter {stem!r}.", chapters.instead(stem, known))
     return path
 
 
@@ -68,7 +69,7 @@ def execute(source: Path, target: Path, **parameters) -> None:
     given = {name: value for name, value in parameters.items() if value is not None}
     with throw_away() as desk:
         of_desk = type("DeskKernel", (LocalKernel,), {"desk": desk})
-        quiet = {"progress_bar": False, "kernel_name": "python3", "kernel_manager_class": of_desk}
+        quiet = {"progress_bar": False, "kernel_name": "python3", "kernel_manager_class": of_desk, "execution_timeout": CELL}
         papermill.execute_notebook(source, target, given or None, **quiet)
 
 
@@ -100,6 +101,9 @@ def run_chapter(stem: str, context: str | None = None) -> tuple[Path, float]:
     except papermill.PapermillExecutionError as error:
         what = f"Chapter {stem} failed in cell {error.cell_index}: {error.ename}: {error.evalue}"
         raise LabError(what, f"The notebook as far as it came: {target.relative_to(ROOT)}") from None
+    except CellTimeoutError as error:
+        do = f"See what it waits for: meshlab status, and the notebook as far as it came, {target.relative_to(ROOT)}."
+        raise LabError(f"A cell of chapter {stem} has not ended within {CELL // 60} minutes.", do) from error
     except DeadKernelError as error:
         raise LabError(f"The kernel of chapter {stem} has died.", "Perhaps memory ran out: see `meshlab status`.") from error
     if beside or lock.held(lock.CACHE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -34,7 +35,7 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
     MeshError
         The mesh did not follow in time; names what lags.
     """
-    manifests = [named(each) for each in manifests]
+    manifests = _named(manifests)
     written, documents = _as_written(manifests), _labelled(load_for(lab, manifests))
     configuration = [each for each in documents if _configures(each)]
     watched = told.before(lab, configuration)
@@ -43,7 +44,8 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
     except ManifestError as error:
         raise refused.explained(lab.client, error, {each.name: each.text for each in written}) from error
     # It takes a second, and of the course's own manifests chapters tell themselves what is to be told.
-    own = configuration and not all(map(of_the_course, manifests))
+    # Whose rights end at their namespace, they have none to look with: it reads the whole cluster.
+    own = configuration and not all(map(of_the_course, manifests)) and istiod.open_to(lab.client)
     changes = analysis.noted(lab, done.changes, configuration) if own else done.changes
     return replace(done, changes=changes, manifests=written, told=told.since(lab, watched))
 
@@ -51,7 +53,7 @@ def apply(lab, *manifests: str | os.PathLike) -> Outcome:
 @channels.kept()
 def delete(lab, *manifests: str | os.PathLike) -> Outcome:
     """Delete the objects of manifests, last first, and wait until they are gone and every proxy has forgotten them."""
-    manifests = [named(each) for each in manifests]
+    manifests = _named(manifests)
     documents = load_for(lab, manifests)
     watched = told.before(lab, [each for each in documents if _configures(each)])
     done = erase(lab, documents, _line(lab, "delete --ignore-not-found", manifests))
@@ -60,7 +62,7 @@ def delete(lab, *manifests: str | os.PathLike) -> Outcome:
 
 def diff(lab, *manifests: str | os.PathLike) -> Outcome:
     """Say what `apply` would change, by a dry run on the API server; nothing is changed."""
-    manifests = [named(each) for each in manifests]
+    manifests = _named(manifests)
     written = _as_written(manifests)
     try:
         done = put(lab.client, _labelled(load_for(lab, manifests)), dry_run=True)
@@ -77,6 +79,13 @@ def made_here(document: dict) -> bool:
     metadata = document["metadata"]
     managers = {each.get("manager") for each in metadata.get("managedFields") or []}
     return MADE_HERE.items() <= (metadata.get("labels") or {}).items() and FIELD_MANAGER in managers
+
+
+def _named(manifests: Iterable[str | os.PathLike]) -> list[str]:
+    found = [named(each) for each in manifests]
+    if not found:
+        raise ManifestError("No manifest was named.", "Name at least one: a CHAPTER/FILE.yaml, or the path of a file.")
+    return found
 
 
 def _as_written(names: list[str]) -> list[Manifest]:
@@ -164,7 +173,7 @@ def _configures(document: dict) -> bool:
 
 def _line(lab, verb: str, names: Iterable[str]) -> str:
     """The line for a terminal; what stands for this learner instead of what the file says is put in first."""
-    shown = [_from_here(name) for name in names]
+    shown = [_quoted(_from_here(name)) for name in names]
     read = [document for name in names for document in load(name)]
     changed = [each for each, claimed in zip(read, load_for(lab, names), strict=True) if each != claimed]
     if verb.startswith("delete"):  # by their names, to which it is all the same who may call
@@ -172,14 +181,22 @@ def _line(lab, verb: str, names: Iterable[str]) -> str:
     if not changed:
         return f"kubectl {verb} {' '.join(f'-f {name}' for name in shown)}"
     rest = [each for each in changed if not _identifies(lab, each) and not gateway.own(each)]
-    edits = [f's/"\\*"/{gateway.host(lab)}/'] if rest else []
+    starred = [line for name in names for line in text.read(find(name), name).splitlines() if '"*"' in line]
+    only = "/hosts:/" if 0 < sum("hosts:" in line for line in starred) < len(starred) else ""  # a "*" elsewhere is no host
+    edits = [f'{only}s/"\\*"/{gateway.host(lab)}/'] if rest else []
     edits += [f"s/istio: {label}/istio: {label}-{lab.namespace}/" for label in sorted(set().union(*map(gateway.labels, changed)))]
     edits += [f"s#{HOME}default/#{HOME}{lab.namespace}/#"] if any(_identifies(lab, each) for each in changed) else []
     quoted = [f"'{each}'" for each in edits]
     sed = f"sed {' '.join(quoted if len(quoted) == 1 else (f'-e {each}' for each in quoted))}"
     # Of several files sed would make one, with nothing between their objects.
-    edited = f"{sed} {shown[0]}" if len(shown) == 1 else f"for file in {' '.join(shown)}; do {sed} $file; echo ---; done"
+    edited = f"{sed} {shown[0]}" if len(shown) == 1 else f'for file in {" ".join(shown)}; do {sed} "$file"; echo ---; done'
     return f"{edited} | kubectl {verb} -f -"
+
+
+def _quoted(name: str) -> str:
+    """A path as a shell takes it for one word; what stands for somebody's home it has to put in itself."""
+    home, slash, rest = name.partition("/")
+    return f"{home}/{shlex.quote(rest)}" if home.startswith("~") and slash else shlex.quote(name)
 
 
 def _identifies(lab, document: dict) -> bool:

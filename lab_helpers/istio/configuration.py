@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 
-from lab_helpers.core.errors import MeshError
+from lab_helpers.core.errors import ClusterError, MeshError
 from lab_helpers.core.manifests import title
 from lab_helpers.istio import apply
-from lab_helpers.kube import objects
+from lab_helpers.kube import mark, objects
 from lab_helpers.kube.apply import Change, Outcome
 from lab_helpers.kube.kinds import CONFIG_MAP, NAMESPACE, Kind
 
 VIRTUAL_SERVICE = Kind("networking.istio.io/v1", "VirtualService")
-KEPT = "meshlab-kept"
+KEPT, SAFE = "meshlab-kept", mark.NAMESPACE  # not in Istio's own namespace, which Istio's page on uninstalling tells one to delete
+MOST = 900 * 1024  # bytes of a copy: the API server takes no ConfigMap of more than 1 MiB
 
 
 def kinds(lab) -> list[Kind]:
@@ -42,13 +43,24 @@ def require_sole(lab, service: str, name: str) -> None:
 
 
 def keep(lab) -> Outcome:
-    """Put a copy of all Istio configuration of all namespaces into a ConfigMap, where neither an uninstall nor a crash takes it."""
+    """Put a copy of all Istio configuration of all namespaces into a ConfigMap, where neither an uninstall nor a crash takes it.
+
+    Raises
+    ------
+    ClusterError
+        It is more than a ConfigMap holds: nothing is kept then, and nobody should uninstall.
+    """
     # Kinds of the Gateway API are not Istio's to take away. And an older copy may hold what an uninstall has taken already.
     found = [each for kind in kinds(lab) if kind.group.endswith("istio.io") for each in lab.client.list(kind, "*")]
     copies = [*(kept(lab) or []), *map(_copy, found)]
     copies = list({(each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]): each for each in copies}.values())
-    metadata = {"name": KEPT, "namespace": apply.ROOT}
-    objects.write(lab.client, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"objects": json.dumps(copies)}})
+    written = json.dumps(copies)
+    if len(written) > MOST:
+        what = f"The Istio configuration of this cluster is {len(written) // 1024:,} KiB in {len(copies):,} objects, too much to keep"
+        do = "Leave Istio as it is, and run this chapter on a cluster of your own; meshlab up makes one."
+        raise ClusterError(f"{what} ({MOST // 1024} KiB), and it would be lost with Istio.", do)
+    metadata = {"name": KEPT, "namespace": SAFE}
+    objects.write(lab.client, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"objects": written}})
     changes = [Change(f"{title(each)} in {each['metadata']['namespace']}", "kept") for each in copies]
     return Outcome("kubectl get istio-io --all-namespaces -o yaml > kept.yaml", changes)
 
@@ -62,13 +74,13 @@ def restore(lab) -> Outcome:
     there = {each["metadata"]["name"] for each in lab.client.list(NAMESPACE)}
     missing = [each for each in copies if each["metadata"]["namespace"] in there and objects.read(lab.client, each) is None]
     outcome = apply.write(lab, missing, command)
-    lab.client.delete(CONFIG_MAP, KEPT, apply.ROOT)
+    lab.client.delete(CONFIG_MAP, KEPT, SAFE)
     return outcome
 
 
 def kept(lab) -> list[dict] | None:
     """What `keep` has kept; None where there is no copy."""
-    found = lab.client.get(CONFIG_MAP, KEPT, apply.ROOT)
+    found = lab.client.get(CONFIG_MAP, KEPT, SAFE)
     return json.loads(found["data"]["objects"]) if found else None
 
 

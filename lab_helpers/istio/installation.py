@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import suppress
 
 import yaml
 
+from lab_helpers.core.errors import ClusterError
 from lab_helpers.core.manifests import title
 from lab_helpers.core.wait import wait_until_none
-from lab_helpers.istio import configuration, converge
+from lab_helpers.istio import configuration, converge, gateway, istiod
 from lab_helpers.kube import commands, mark, objects
 from lab_helpers.kube.apply import Change
 from lab_helpers.kube.kinds import AUTOSCALER, CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, POD
@@ -93,12 +95,19 @@ def undo_changes(lab) -> list[Change]:
 
     An Istio that the course has not installed stays as it is.
     """
+    if not istiod.open_to(lab.client):
+        return []
     return [] if mark.noted_installation(lab.client) in ("", digest(lab)) else ensure(lab, anew=True)
 
 
 def note(lab) -> None:
-    """Remember with the cluster's mark how Istio is now, which is as the course has installed it: what `undo_changes` goes by."""
+    """Remember with the cluster's mark how Istio is now, which is as the course has installed it, and where its gateway is reached.
+
+    `undo_changes` goes by the former, and by the latter those whose rights end at their namespace.
+    """
     mark.note_installation(lab.client, digest(lab))
+    with suppress(ClusterError):  # a gateway that has no address yet, or none that anybody can reach
+        mark.note_gateway(lab.client, gateway.url(lab))
 
 
 def digest(lab) -> str:

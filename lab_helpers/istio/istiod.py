@@ -6,16 +6,18 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from kubernetes.client.rest import ApiException
 
 from lab_helpers.core.errors import ClusterError, MeshError
-from lab_helpers.kube import channels, objects
+from lab_helpers.kube import channels, mark, objects
 from lab_helpers.kube import pods as of_pods
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import POD
 
 ROOT = "istio-system"  # the namespace whose configuration governs the whole mesh
+_open_to: WeakKeyDictionary[Client, bool] = WeakKeyDictionary()
 RECENT = 0.5  # seconds for which ready istiods are not looked for again by who asks them all the time
 PORT = 15014  # metrics, and the debug pages for whoever comes from the pod's own loopback
 
@@ -62,6 +64,23 @@ class Pushes(NamedTuple):
 
     wanted: int
     begun: int
+
+
+def open_to(client: Client) -> bool:
+    """Whether this account may ask istiod, and look into every namespace. Asked once; whoever may not asks their own pods."""
+    if client not in _open_to:
+        ways = [
+            ("list", "pods", ""),
+            ("get", "pods/portforward", ROOT),
+            ("create", "pods/portforward", ROOT),
+        ]  # by its version
+        _open_to[client] = all(mark.may(client, *each) for each in ways)
+    return _open_to[client]
+
+
+def visible(lab) -> str:
+    """Where to look for what may be in any namespace: in all of them (``"*"``), or only in the lab's, if an account's rights end there."""
+    return "*" if open_to(lab.client) else lab.namespace
 
 
 def pods(client: Client) -> list[dict]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from lab_helpers.core.errors import CommandError
 from lab_helpers.istio import converge, proxies
 from lab_helpers.kube import commands, rollout
 from lab_helpers.kube.apply import Change, Outcome
@@ -20,6 +21,9 @@ def restart(lab, *deployments: str) -> Outcome:
     MeshError
         New pods do not start, or some proxy does not learn of them; names what is late.
     """
+    for each in deployments:
+        if not isinstance(each, str):
+            raise CommandError(f"{each!r} is not the name of a Deployment.", "Write names in quotes, one after the other.")
     names = list(deployments) or [each["metadata"]["name"] for each in lab.client.list(DEPLOYMENT)]
     command = " ".join(["kubectl rollout restart deployment", *deployments])
     start = time.monotonic()

@@ -103,7 +103,7 @@ def _concerned(lab, documents: list[dict]) -> dict | None:
     """Whose proxy is told: the gateway's for what names it, the called one's for what it decides, else the caller's."""
     named = {name for each in documents for name in (each.get("spec") or {}).get("gateways") or []} - {"mesh"}
     if named or any(each["kind"] == "Gateway" for each in documents):
-        return next(iter(_ready(lab, "*", _selector(lab, documents, named))), None)
+        return next(iter(_ready(lab, istiod.visible(lab), _selector(lab, documents, named))), None)
     here = sorted(_ready(lab, lab.namespace, None), key=lambda pod: (_workload(pod)[:6] != "client", _workload(pod)))
     if policies := [each for each in documents if each["kind"] in OF_THE_SERVER]:
         selectors = [((each.get("spec") or {}).get("selector") or {}).get("matchLabels") or {} for each in policies]
@@ -131,7 +131,8 @@ def _workload(pod: dict) -> str:
 def _refresh(lab, watched: Watched) -> set[str]:
     """Read what istiod has sent since it was read last; the types."""
     name, namespace = watched.pod["metadata"]["name"], watched.pod["metadata"]["namespace"]
-    sent = next((each.sent for each in istiod.proxies(lab.client) if (each.name, each.namespace) == (name, namespace)), {})
+    connected = istiod.proxies(lab.client) if istiod.open_to(lab.client) else []  # without what istiod says, all is read anew
+    sent = next((each.sent for each in connected if (each.name, each.namespace) == (name, namespace)), {})
     stale = {kind for kind in TYPES if kind not in watched.memory.known or sent.get(kind) != watched.memory.nonces.get(kind)}
     for kind in stale:
         path = f"/config_dump?resource={TYPES[kind][1]}"

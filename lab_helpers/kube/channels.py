@@ -20,7 +20,7 @@ import websocket
 from kubernetes.stream import ws_client
 from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL, V4_CHANNEL_PROTOCOL, PortForward, WSClient
 
-from lab_helpers.core.errors import MeshError
+from lab_helpers.core.errors import ClusterError, MeshError
 from lab_helpers.kube.client import Client
 
 Result = TypeVar("Result")
@@ -98,8 +98,14 @@ _kept: ContextVar[dict | None] = ContextVar("kept", default=None)
 
 
 def get_json(client: Client, namespace: str, pod: str, port: int, path: str):
-    """GET `path` and parse the answer as JSON; see `get`."""
-    return json.loads(get(client, namespace, pod, port, path))
+    """GET `path` and parse the answer as JSON; see `get`, and so for one that is none."""
+    answer = get(client, namespace, pod, port, path)
+    try:
+        return json.loads(answer)
+    except ValueError as error:
+        said = answer.decode(errors="replace").strip()[:200]
+        what = f"{namespace}/{pod}:{port}{path} answered what is no JSON: {said or 'nothing'}"
+        raise MeshError(what, "See what listens there: the pod's log.") from error
 
 
 def execute(client: Client, pod: str, container: str, command: list[str], deadline: float = 60.0) -> Done:
@@ -125,12 +131,22 @@ def execute(client: Client, pod: str, container: str, command: list[str], deadli
                     printed[number] += content
         finally:
             channels.sock.shutdown()  # without the closing handshake, for which containerd would take a second
-    outcome = json.loads(printed[ERROR_CHANNEL])
-    causes = outcome.get("details", {}).get("causes", [])
+    outcome = _status(printed[ERROR_CHANNEL])
+    causes = (outcome.get("details") or {}).get("causes") or []
     code = next((int(each["message"]) for each in causes if each.get("reason") == "ExitCode"), None)
-    if outcome["status"] != "Success" and code is None:
+    if outcome.get("status") != "Success" and code is None:
         raise MeshError(f"{command[0]} could not be run in {pod}: {outcome.get('message')}", "Look at the pod.")
-    return Done(printed[STDOUT_CHANNEL].decode(), printed[STDERR_CHANNEL].decode(), code or 0)
+    return Done(*(printed[each].decode(errors="replace") for each in (STDOUT_CHANNEL, STDERR_CHANNEL)), code or 0)
+
+
+def _status(told: bytes) -> dict:
+    """The Status in an answer; of another text (a kubelet's own, say, or a proxy's in between) one with it as its message."""
+    text = told.decode(errors="replace").strip()
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"message": text}
 
 
 def _address(client: Client, path: str, params: dict) -> tuple:
@@ -178,17 +194,23 @@ def _read(channels: WSClient, numbers: Iterable[int], timeout: float) -> dict[in
     return came or look()
 
 
+def _not_allowed(where: str, status: int, reason) -> ClusterError:
+    if status == 401:
+        return ClusterError("The cluster does not accept the credentials of the kubeconfig.", "They may have expired: connect once more.")
+    do = "Ask whoever runs the cluster for that right; book/clusters.md says what a learner's are."
+    return ClusterError(f"{where} may not be asked by your account: {reason}", do)
+
+
 @contextmanager
 def _told(where: str, forward: PortForward | None = None) -> Iterator[None]:
     """Turn what goes wrong on the way to `where` into a sentence."""
     try:
         yield
     except websocket.WebSocketBadStatusException as error:
-        body = (error.resp_body or b"").decode(errors="replace")  # a Status of the API server, or a kubelet's text
-        reason = json.loads(body).get("message") if body.startswith("{") else body.strip()
-        raise MeshError(
-            f"{where} cannot be reached: {reason or error.status_code}", "See whether the pod runs: kubectl get pods -A."
-        ) from error
+        reason = _status(error.resp_body or b"").get("message") or error.status_code
+        if error.status_code in (401, 403):
+            raise _not_allowed(where, error.status_code, reason) from error
+        raise MeshError(f"{where} cannot be reached: {reason}", "See whether the pod runs: kubectl get pods -A.") from error
     except (websocket.WebSocketException, HTTPException, OSError) as error:
         said = [text for port in forward.local_ports if (text := forward.error(port))] if forward else []  # by the kubelet
         reason = " ".join(said) or str(error).strip() or type(error).__name__

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from kubernetes.client import ApiClient
 from kubernetes.client.rest import ApiException
@@ -19,6 +19,7 @@ from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError
 from kubernetes.dynamic.resource import Resource
 
 from lab_helpers.core.errors import ClusterError, ManifestError
+from lab_helpers.core.http import Answer
 from lab_helpers.kube import credentials, mark
 from lab_helpers.kube.kinds import Kind
 from lab_helpers.kube.kubeconfig import Context
@@ -31,22 +32,8 @@ DISCOVERY = "application/json;v=v2;g=apidiscovery.k8s.io;as=APIGroupDiscoveryLis
 
 WARNING = re.compile(r'299 \S+ "((?:\\.|[^"\\])*)"')  # RFC 7234, 5.5; several may stand in one header
 
+STRANGE = (AttributeError, KeyError, TypeError, ValueError)  # what the library makes of an answer that is not Kubernetes'
 Result = TypeVar("Result")
-
-
-class Answer(NamedTuple):
-    """What the API server, or whoever it passed the question on to, answered."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode(errors="replace")
-
-    def json(self):
-        return json.loads(self.body)
 
 
 class _InMemory(LazyDiscoverer):
@@ -80,18 +67,8 @@ class Client:
 
     @property
     def version(self) -> str:
-        """Of Kubernetes, such as ``v1.36.3``.
-
-        Raises
-        ------
-        ClusterError
-            Something else answers there.
-        """
-        try:
-            return self._ask(lambda api: api.version["kubernetes"]["gitVersion"])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            what = f"{self.context.where} does not answer as a Kubernetes API server does."
-            raise ClusterError(what, "Look at the address in the kubeconfig.") from error
+        """Of Kubernetes, such as ``v1.36.3``."""
+        return self._ask(lambda api: api.version["kubernetes"]["gitVersion"])
 
     @property
     def configuration(self):
@@ -102,7 +79,9 @@ class Client:
         """The object as the cluster has it now; None where there is none."""
         resource = self.resource(kind)
         try:
-            return self._ask(lambda api: api.get(resource, name, _place(resource, namespace or self.namespace), **_PLAIN))
+            return self._object(
+                lambda api: api.get(resource, name, _place(resource, namespace or self.namespace), **_PLAIN), "metadata", "name"
+            )
         except NotFoundError:
             return None
 
@@ -123,9 +102,9 @@ class Client:
         found: list[dict] = []
         more = None
         while more != "":
-            page = self._ask(lambda api: api.get(resource, None, where, limit=PAGE, _continue=more, **how, **_PLAIN))  # noqa: B023
+            page = self._object(lambda api: api.get(resource, None, where, limit=PAGE, _continue=more, **how, **_PLAIN), "items")  # noqa: B023
             found += [{"apiVersion": kind.apiVersion, "kind": kind.kind, **each} for each in page["items"]]
-            more = page["metadata"].get("continue", "")
+            more = (page.get("metadata") or {}).get("continue", "")
         return found
 
     def create(self, document: dict, namespace: str | None = None) -> dict:
@@ -133,7 +112,7 @@ class Client:
         self.require_mark()
         resource = self.resource(Kind.of(document))
         where = _place(resource, document["metadata"].get("namespace") or namespace or self.namespace)
-        return self._ask(lambda api: api.create(resource, document, where, field_manager=FIELD_MANAGER, **_PLAIN))
+        return self._object(lambda api: api.create(resource, document, where, field_manager=FIELD_MANAGER, **_PLAIN), "metadata")
 
     def apply(
         self, document: dict, namespace: str | None = None, dry_run: bool = False, warn: Callable[[str], object] = lambda warning: None
@@ -158,7 +137,7 @@ class Client:
                     warn(warning.replace(r"\"", '"').replace(r"\\", "\\"))
             return json.loads(answer.data)
 
-        return self._ask(ask)
+        return self._object(ask, "metadata", "name")
 
     def patch(self, kind: Kind, name: str, change: dict, namespace: str | None = None) -> dict:
         """Merge `change` into an object (RFC 7386: None takes a field away)."""
@@ -232,7 +211,10 @@ class Client:
 
     def kinds(self, wanted: Callable[[str], bool]) -> list[Kind]:
         """The kinds of namespaced objects of all API groups whose name is `wanted`, each in the first version that the cluster prefers."""
-        groups = self.raw("/apis", headers={"Accept": DISCOVERY}).json()["items"]
+        try:
+            groups = self.raw("/apis", headers={"Accept": DISCOVERY}).json()["items"]
+        except STRANGE as error:
+            raise self._strange() from error
         found: dict[tuple[str, str], Kind] = {}
         for group in (each for each in groups if wanted(each["metadata"]["name"])):
             for version in group["versions"]:
@@ -268,14 +250,32 @@ class Client:
         except ApiException as error:
             if error.status != 401 or not {"exec", "tokenFile"} & set(self.context.user):
                 raise
+        except STRANGE as error:
+            raise self._strange() from error
         with self._lock:
             if self._connected is api:
                 self._connect()
         return question(self._connected)
 
+    def _object(self, question: Callable[[DynamicClient], dict], *path: str) -> dict:
+        """Ask for an object, or a list of them: what is none, since it has no such field, is somebody else's answer."""
+        answer = found = self._ask(question)
+        for field in path:
+            found = found.get(field) if isinstance(found, dict) else None
+        if found is None:
+            raise self._strange()
+        return answer
+
+    def _strange(self) -> ClusterError:
+        what = f"{self.context.where} does not answer as a Kubernetes API server does."
+        return ClusterError(what, "Look at the address in the kubeconfig, and at what is in between, such as a proxy or a page to log in.")
+
     def _connect(self) -> None:
         configuration, self._until = credentials.configuration(self.context)
-        self._connected = DynamicClient(_Api(configuration, self._patience), cache_file="/dev/null/discovery", discoverer=_InMemory)
+        try:
+            self._connected = DynamicClient(_Api(configuration, self._patience), cache_file="/dev/null/discovery", discoverer=_InMemory)
+        except STRANGE as error:
+            raise self._strange() from error
 
 
 class _Api(ApiClient):

@@ -25,6 +25,7 @@ LOOKING = {
 # before each delete) and its tool for diffs; istioctl's. Against those in a file of istioctl's and of curl's there are options.
 OWN = ("KUBECTL_", "ISTIOCTL_")
 NO_SETTINGS = {"KUBERC": "off"}
+OPERATOR = re.compile(r"^(?:\|\|?|&&?|;|[<>]{1,2})$|^\$(?:\w+$|\{\w+\}$|\()")
 COLOURS = re.compile(r"\x1b\[[\d;]*m")  # istioctl paints its marks even where nobody can see them
 
 
@@ -80,17 +81,18 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
     ClusterError
         It may change something, and the cluster is not marked as one for the course.
     """
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise CommandError(f"{line!r} cannot be read as a command: {error}.", "Close every quotation mark.") from error
+    words = split(line)
+    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not deadline > 0:
+        raise CommandError(f"The deadline is {deadline!r}, which is no time.", "Give it in seconds, such as deadline=120.")
+    if re.search(rf"\n\s*(?:{'|'.join(KNOWN)})\b", line):
+        raise CommandError(f"{line!r} is more than one line.", "Run them one after the other, each by a lab.run of its own.")
     if not words or words[0] not in KNOWN:
         raise CommandError(f"{line!r} does not begin with {', '.join(KNOWN)}.", "Other commands belong in a terminal.")
-    operators = [word for word in words if re.fullmatch(r"\|\|?|&&?|;|[<>]{1,2}", word)]
+    operators = [found[0] for word in (*words, *_ends(line)) if (found := OPERATOR.search(word))]
     if operators:
         raise CommandError(
             f"{line!r} uses {operators[0]!r}, which only a shell understands.",
-            "Filter the result in Python: .stdout is a str.",
+            "Filter the result in Python, .stdout is a str; put a variable in by an f-string; run a second command by a second lab.run.",
         )
     if words[0] in LOOKING and words[1:] and words[1] not in LOOKING[words[0]]:
         client.require_mark()
@@ -122,6 +124,29 @@ def run(client: Client, line: str, deadline: float = 60.0, stdin: str | None = N
         )
     manifests = [Manifest(name, text.read(at / name, name), [], beside(name)) for name in shown]
     return Output(line, stdout, stderr, done.returncode, manifests)
+
+
+def split(line: str) -> list[str]:
+    """The words of a command line.
+
+    Raises
+    ------
+    CommandError
+        It is no text, or a quotation mark in it is never closed.
+    """
+    if not isinstance(line, str):
+        raise CommandError(f"{line!r} is not a command.", "Write the whole line in quotes, such as 'kubectl get pods'.")
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise CommandError(f"{line!r} cannot be read as a command: {error}.", "Close every quotation mark.") from error
+
+
+def _ends(line: str) -> list[str]:
+    """The semicolons outside of quotes, which a shell takes for the end of a command even at the end of a word."""
+    reader = shlex.shlex(line, posix=True, punctuation_chars=";")
+    reader.whitespace_split, reader.commenters = True, ""
+    return [word for word in reader if word == ";"]
 
 
 def find(name: str, folder: str | os.PathLike = "") -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import ssl
 import tempfile
@@ -84,8 +85,15 @@ def _require_certificates(found: Configuration, context: Context) -> None:
         if found.cert_file:
             trust.load_cert_chain(found.cert_file, found.key_file, password="")  # or else it would ask at the terminal
     except OSError as error:
-        what = f"The certificates and keys of context {context.name} cannot be used: {error.strerror or error}."
+        what = f"The certificates and keys of context {context.name} cannot be used: {_said(error)}."
         raise ClusterError(what, FRESH) from error
+
+
+def _said(error: Exception) -> str:
+    """What an error of a file, or of a certificate in it, says, without the numbers of who has programmed it."""
+    where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    said = getattr(error, "strerror", None) or str(error)
+    return where + re.sub(r"^\[[^\]]*\] | \(_ssl\.c:\d+\)$", "", said).rstrip(".")
 
 
 def _with_token(context: Context) -> dict:
@@ -95,7 +103,7 @@ def _with_token(context: Context) -> dict:
     try:
         token = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise ClusterError(f"The credentials of context {context.name} cannot be read: {error}", FRESH) from error
+        raise ClusterError(f"The credentials of context {context.name} cannot be read: {_said(error)}.", FRESH) from error
     if not token:
         raise ClusterError(f"The token of context {context.name} is to be in {file}, which is empty.", "Fetch a new one.")
     return {**{name: value for name, value in context.user.items() if name != "tokenFile"}, "token": token}

@@ -96,7 +96,9 @@ def choose(name: str | None, candidates: Iterable[Path]) -> Context:
     if not found:
         raise ClusterError(f"There is no kubeconfig: {', '.join(map(str, candidates))} does not exist.", "Set KUBECONFIG to yours.")
     merged = merge(found)
-    known = f"There are: {', '.join(merged['contexts']) or 'none'}."
+    known = f"There are: {', '.join(merged['contexts'])}."
+    if not merged["contexts"]:
+        known = f"None is in {', '.join(map(str, found))}: set KUBECONFIG to yours."
     name = name or merged["current-context"]
     if not name:
         raise ClusterError("The kubeconfig has no current context.", f"Name one. {known}")
@@ -151,6 +153,14 @@ def _require_text(path: Path, whose: str, entry: dict) -> None:
             raise ClusterError(f"{path} is not a kubeconfig: {name} of {whose} is not {called}.", do)
 
 
+def _entries(found, inner: str) -> bool:
+    """Whether a kind of entries is there as kubectl writes it, or not at all."""
+    if not isinstance(found, list | None):
+        return False
+    named = [each for each in found or [] if isinstance(each, dict) and isinstance(each.get("name"), str) and inner in each]
+    return len(named) == len(found or []) and all(isinstance(each[inner], dict | None) for each in named)
+
+
 def _read(path: Path) -> dict:
     try:
         documents = decoding.documents(text.decode(path.read_bytes(), f"{path} is not a kubeconfig: it", ClusterError))
@@ -158,9 +168,12 @@ def _read(path: Path) -> dict:
         if more:
             what = f"{path} holds {len(more) + 1} documents, and kubectl reads only the first."
             raise ClusterError(what, "Make a file of each, and name all of them in KUBECONFIG.")
+        if not isinstance(config, dict):
+            raise ClusterError(f"{path} is not a kubeconfig: it holds {'a list' if isinstance(config, list) else 'only text'}.", FRESH)
         for kind, inner in ENTRIES.items():
-            if not all(isinstance(each["name"], str) and isinstance(each[inner], dict | None) for each in config.get(kind) or []):
-                raise TypeError(f"{kind} is not a list of named entries")
+            if not _entries(config.get(kind), inner):
+                what = f"{path} is not a kubeconfig: {kind} is not a list of entries with a name, which is text, and a {inner}."
+                raise ClusterError(what, f"{FRESH} A name such as 12 or y has to stand in quotes.")
             for each in config.get(kind) or []:
                 _require_text(path, f"{inner} {each['name']}", each[inner] or {})
         return config
@@ -172,5 +185,7 @@ def _read(path: Path) -> dict:
     except NotReadable as error:
         where = f" at line {error.line}" if error.line else ""
         raise ClusterError(f"{path} is not a kubeconfig: it is not valid YAML{where}: {error.problem}.", "Correct that line.") from error
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except OSError as error:
+        raise ClusterError(f"{path} cannot be read: {error.strerror}.", "Set KUBECONFIG to yours.") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ClusterError(f"{path} is not a kubeconfig ({type(error).__name__}: {error}).", FRESH) from error

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from kubernetes.client.rest import ApiException
+
 from lab_helpers.core.errors import ClusterError
-from lab_helpers.kube.kinds import CONFIG_MAP
+from lab_helpers.kube.kinds import ACCESS_REVIEW, CONFIG_MAP
 
 NAMESPACE, NAME = "kube-public", "meshlab"
 OVERLAY = "overlay-"  # so begin the keys of its overlays
 INSTALLATION = "istio"  # the key of what Istio's installation was noted as
+GATEWAY = "gateway"  # the key of the shared gateway's address, for those who may not look for it
 
 
 def marked(client) -> bool:
@@ -54,6 +57,38 @@ def noted_installation(client) -> str:
     """What `note_installation` wrote down last; empty where the course has not installed Istio since the cluster was marked."""
     found = client.get(CONFIG_MAP, NAME, NAMESPACE) or {}
     return (found.get("data") or {}).get(INSTALLATION, "")
+
+
+def note_gateway(client, url: str) -> None:
+    """Write down where the shared gateway is reached, for learners whose rights end at their namespace."""
+    client.patch(CONFIG_MAP, NAME, {"data": {GATEWAY: url}}, NAMESPACE)
+
+
+def noted_gateway(client) -> str:
+    """What `note_gateway` wrote down last; empty where it has not."""
+    found = client.get(CONFIG_MAP, NAME, NAMESPACE) or {}
+    return (found.get("data") or {}).get(GATEWAY, "")
+
+
+def may(client, verb: str, resource: str, namespace: str = "") -> bool:
+    """Whether the cluster lets this account do something; without a namespace, in all of them. A cluster that does not say is asked for it.
+
+    Parameters
+    ----------
+    verb, resource : str
+        As in a Role: ``get``, and ``pods`` or ``pods/exec``.
+    namespace : str
+    """
+    name, _, part = resource.partition("/")
+    asked = {"verb": verb, "resource": name, **({"subresource": part} if part else {}), **({"namespace": namespace} if namespace else {})}
+    review = {**ACCESS_REVIEW._asdict(), "metadata": {}, "spec": {"resourceAttributes": asked}}
+    try:
+        with client.permitted():  # a review is a question, although it is created
+            return client.create(review)["status"]["allowed"]
+    except ApiException as error:
+        if error.status not in (403, 404, 405):
+            raise
+        return True
 
 
 def require(client) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kubernetes.client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
-from lab_helpers.core.errors import ClusterError, ManifestError
+from lab_helpers.core.errors import ClusterError, LabError, ManifestError
 from lab_helpers.core.manifests import title
 from lab_helpers.kube.client import FIELD_MANAGER, Client
 from lab_helpers.kube.kinds import Kind
@@ -25,40 +26,68 @@ def sentences(doing: str) -> Iterator[None]:
     Raises
     ------
     ManifestError
-        The API server refused: its message is passed on as it is.
+        The API server refused what it was given: its message is passed on as it is.
     ClusterError
-        It did not answer, or does not know who is asking.
+        It did not answer, does not know who is asking, or does not let them.
     """
     try:
         yield
     except ApiException as error:
-        if error.status == 401:
-            raise ClusterError(
-                "The cluster does not accept the credentials of the kubeconfig.",
-                "They may have expired: fetch new ones.",
-            ) from error
-        if not error.status:  # so the library tells of TLS that could not be set up
-            raise ClusterError(f"{doing}: the API server could not be asked ({error.reason}).", "Fetch the kubeconfig anew.") from error
-        raise ManifestError(f"{doing}: the API server refused. {message(error)}", "Correct what it names, then apply again.") from error
+        raise refusal(doing, error) from error
     except HTTPError as error:
         raise ClusterError(
             f"{doing}: the API server did not answer ({reason(error)}).",
-            "See whether it runs: meshlab status.",
+            "See whether it runs: meshlab status says so of the embedded lab, kubectl cluster-info of another cluster.",
         ) from error
+
+
+def refusal(doing: str, error: ApiException) -> LabError:
+    """What a reader is told of an answer of the API server's that is an error: what it says, and what to do by what kind of error it is."""
+    said = message(error)
+    if not error.status:  # so the library tells of TLS that could not be set up
+        return ClusterError(f"{doing}: the API server could not be asked ({error.reason}).", "Fetch the kubeconfig anew.")
+    if error.status == 401:
+        return ClusterError("The cluster does not accept the credentials of the kubeconfig.", "They may have expired: fetch new ones.")
+    if said.lstrip().startswith("<") or said.startswith("404 page not found"):
+        do = "Look at the address in the kubeconfig, and at what is in between, such as a proxy or a page to log in."
+        return ClusterError(f"{doing}: a web page came back ({error.status}), and not from a Kubernetes API server. {said[:200]}", do)
+    if error.status == 403 and "cannot" in said:  # RBAC; quotas and admission refuse by 403 as well, and say what they refuse
+        do = "Ask whoever runs the cluster for that right; book/clusters.md says what a learner's are."
+        return ClusterError(f"{doing}: your account may not do that. {said}", do)
+    if error.status == 429 or error.status >= 500 and "webhook" not in said:
+        do = "Wait a moment and try again; whether it is well, meshlab status says."
+        return ClusterError(f"{doing}: the API server could not do it ({error.status}). {said}", do)
+    return ManifestError(f"{doing}: the API server refused. {said}", _instead(error.status, said))
+
+
+def _instead(status: int, said: str) -> str:
+    if "being terminated" in said:
+        return "Wait until it has gone: kubectl get namespace."
+    if status == 404 and said.startswith("namespaces "):
+        return "A checkpoint makes the lab's namespace; make any other one: kubectl create namespace NAME."
+    if status == 409:
+        return "Somebody has changed or made it meanwhile: try again."
+    if status >= 500:
+        return "Whoever is to look at it first does not answer: kubectl get pods --namespace istio-system."
+    return "Correct what it names, then apply again."
 
 
 def message(error: ApiException) -> str:
     """What the API server says in an error."""
     try:
-        return json.loads(error.body)["message"]
+        said = json.loads(error.body)["message"]
     except (ValueError, KeyError, TypeError):
-        return str(error.body or error.reason or error.status)
+        said = error.body
+    return str(said or error.reason or error.status)
 
 
 def reason(error: HTTPError) -> str:
     """Why a request got no answer: the innermost of the errors that urllib3 wraps around each other."""
     inner = getattr(error, "reason", None)
-    return reason(inner) if isinstance(inner, Exception) else str(error) or type(error).__name__
+    if isinstance(inner, Exception):
+        return reason(inner)
+    where = re.sub(r"^HTTPS?Connection\(host='([^']*)', port=(\d+)\): (?:Failed to establish a new connection: )?", r"\1:\2: ", str(error))
+    return re.sub(r"\[Errno -?\d+\] ", "", where) or type(error).__name__
 
 
 def read(client: Client, document: dict) -> dict | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,13 @@ def load(stem: str) -> Chapter:
     """
     known = stems()
     if stem not in known:
-        close = difflib.get_close_matches(str(stem), known, n=3, cutoff=0.5)
-        do = f"Did you mean {' or '.join(close)}?" if close else f"The chapters are: {', '.join(known)}."
-        raise LabError(f"There is no chapter {stem!r}.", do)
+        raise LabError(f"There is no chapter {stem!r}.", instead(stem, known))
     return importlib.import_module(f"lab_helpers.chapters.c{stem}").CHAPTER
+
+
+def instead(stem: str, known: list[str]) -> str:
+    """What somebody may have meant by a chapter that is not there, of those that there are: by its number alone, or by its name."""
+    number = re.fullmatch(r"0?(\d{1,2})", str(stem))
+    close = [each for each in known if number and each.startswith(f"{int(number[1]):02}_")]
+    close = close or difflib.get_close_matches(str(stem), known, n=3, cutoff=0.6)
+    return f"Did you mean {' or '.join(close)}?" if close else f"The chapters are: {', '.join(known)}."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 
+from lab_helpers.core.errors import LabError
 from lab_helpers.core.paths import ROOT
 from lab_helpers.lab import chapters
 from lab_helpers.show import checks
@@ -27,6 +29,8 @@ def progress(desk: Path | None = None) -> pd.DataFrame:
     DataFrame
         One row a chapter, in order, by its stem: ``checks`` and ``passed``, ``predictions``, ``answered`` and ``right``, all counts.
     """
+    if desk is not None and not (isinstance(desk, str | os.PathLike) and os.path.isdir(desk)):
+        raise LabError(f"{desk!r} is no folder.", "Leave it out in a notebook of your desk; else give the path of the desk.")
     known = kept.read(desk)
     return pd.DataFrame({stem: _counts(stem, known) for stem in chapters.stems()}).T.rename_axis("chapter")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from threading import Timer
 
 import urllib3
 
+from lab_helpers.core import http
 from lab_helpers.core.errors import CommandError, MeshError
 from lab_helpers.istio import gateway
 from lab_helpers.istio.gateway import Page
@@ -43,7 +43,7 @@ class Forward:
         MeshError
             Nobody answers there.
         """
-        url = self.address + path
+        url = self.address + http.target(path)
         try:
             answer = gateway.fetch(url)
         except urllib3.exceptions.HTTPError as error:
@@ -67,7 +67,7 @@ def forwarding(lab, line: str) -> Iterator[Forward]:
     CommandError
         It is another line, or it ended before it listened: with what it printed.
     """
-    words = shlex.split(line)
+    words = commands.split(line)
     if " ".join(words[:2]) not in PROGRAMS:
         raise CommandError(f"{line!r} does not begin with {' or '.join(PROGRAMS)}.", "Other commands end by themselves: lab.run(...).")
     client = lab.client

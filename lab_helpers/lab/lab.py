@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 
+from lab_helpers.core.errors import require_fit
 from lab_helpers.istio import gateway
 from lab_helpers.istio.apply import delete, diff
 from lab_helpers.istio.gateway import page
@@ -27,10 +28,17 @@ def _method(function: Callable) -> Callable:
 
     @wraps(function)
     def told(self, *positional, **named):
+        require_fit(f"lab.{function.__name__}", function, (self, *positional), named, given=1)
         with objects.sentences(f"lab.{function.__name__}"):
             return function(self, *positional, **named)
 
     return told
+
+
+@wraps(commands.run)
+def run(lab, line: str, deadline: float = 60.0, stdin: str | None = None, code: int = 0) -> commands.Output:
+    """`commands.run` with the lab's client."""
+    return commands.run(lab.client, line, deadline, stdin, code)
 
 
 class Lab:
@@ -62,12 +70,10 @@ class Lab:
     @property
     def url(self) -> str:
         """Address of the ingress gateway, such as ``http://192.0.2.1:30080``."""
-        return gateway.url(self)
+        with objects.sentences("Looking for the gateway"):
+            return gateway.url(self)
 
-    @wraps(commands.run)
-    def run(self, *positional, **named) -> commands.Output:
-        return commands.run(self.client, *positional, **named)
-
+    run = _method(run)
     checkpoint = _method(checkpoint)
     apply = _method(apply)
     delete = _method(delete)
@@ -82,7 +88,7 @@ class Lab:
     graph = _method(graph)
     traces = _method(traces)
     trace = _method(trace)
-    window = window
+    window = _method(window)
 
     def __repr__(self) -> str:
         return f"Lab(context={self.context!r}, namespace={self.namespace!r})"

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError
 from lab_helpers.kube import mark, objects, rollout
 from lab_helpers.lab import Lab, connect
-from lab_helpers.node import host, lock, machine
+from lab_helpers.node import files, host, lock, machine
 from lab_helpers.node.build import store, toolchain
-from lab_helpers.node.build.binaries import link_tools
-from lab_helpers.node.build.images import STORE
+from lab_helpers.node.build.binaries import ISTIO, KUBERNETES, link_tools
+from lab_helpers.node.build.debian import NODE_ROOT
+from lab_helpers.node.build.images import LAYOUTS, STORE
 from lab_helpers.node.install import addon_manifests, mesh
 from lab_helpers.node.kubernetes import cluster, components, configuration, pki
-from lab_helpers.node.machine import MACHINE
+from lab_helpers.node.machine import MACHINE, state
 from lab_helpers.node.progress import Report
 from lab_helpers.traffic import addons
 
+# Where one of these is another one than the node was booted with, it has to boot again.
+MADE_OF = (KUBERNETES, NODE_ROOT, *LAYOUTS)
 
-def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> str:
+
+def up(report: Report, only: str | None = None, rebuild: Sequence[str] = (), force: bool = False) -> str:
     """Bring the lab up from any state; what is well is left as it is.
 
     Parameters
@@ -29,6 +35,8 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> 
         Stop after the bare cluster (images loaded, no Istio, not yet the course's to change), or after building.
     rebuild : sequence of str
         Parts to build again even if they are in the cache.
+    force : bool
+        Take over a lab that is somebody else's.
 
     Returns
     -------
@@ -40,16 +48,21 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = ()) -> 
     LabError
         Naming what did not come up, and why.
     """
-    host.require_root("up", *(["--only", only] if only else []), *(f"--rebuild={part}" for part in rebuild))
+    command = ["up", *(["--only", only] if only else []), *(f"--rebuild={part}" for part in rebuild)]
+    host.require_root(*command)
     with lock.exclusive(lock.LAB), lock.exclusive(lock.CACHE):
+        if only != "build":
+            state.require_own(MACHINE.state, force, *command)
+            machine.require_same_address(MACHINE)
+            state.clear(MACHINE.state)
         host.require(None if only == "build" else MACHINE, built=not store.missing(host.WANTED))
-        toolchain.install_packages(report)
         store.clean()
         store.forget(host.WANTED, rebuild)
+        toolchain.install_packages(report, toolchain.packages(built=not store.missing(host.WANTED)))
         for parts in (host.FIRST, host.LATER):  # both, so that the time that is left is that of all of it
             store.announce(parts, report)
         store.ensure(host.FIRST, report)
-        link_tools()
+        link_tools(KUBERNETES.path / "kubectl", ISTIO.path / "istioctl")
         with store.beside(host.LATER, report) as built:
             if only == "build":
                 built()
@@ -73,6 +86,17 @@ def _start_node(report: Report) -> None:
     """Boot the node unless it runs, start the components that do not, load the images that are missing."""
     for folder in (MACHINE.state, paths.LOGS, MACHINE.state / "cni"):
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    state.claim(MACHINE.state, MACHINE.address)
+    store_of_images, root = MACHINE.state / "containerd", MACHINE.state / "root"
+    for folder in (store_of_images, root):
+        state.clear(folder)
+    if (changed := _changed()) and store_of_images.exists():
+        with report.step("stop the node: it is made of other parts now"):
+            machine.stop(MACHINE)
+            if changed.intersection(part.path.name for part in LAYOUTS):  # pods start with what the node has of an image's name
+                state.discard(store_of_images)
+            if NODE_ROOT.path.name in changed:  # what was written over the old one does not go with another
+                state.discard(root)
     pki.create(MACHINE)
     cluster.write_kubeconfig(MACHINE)
     configuration.write(MACHINE)
@@ -82,10 +106,17 @@ def _start_node(report: Report) -> None:
         with report.step("boot the node"):
             machine.stop(MACHINE)  # what a boot that was killed may have left
             machine.start(MACHINE, paths.LOGS / "boot.log")
+            state.note_parts(MACHINE.state, [part.path.name for part in MADE_OF])
     with report.step("start etcd, containerd, the API server and the rest") as say:
         components.start(MACHINE, say)
     with report.step("load images that are missing"):
         cluster.import_images(MACHINE)
+
+
+def _changed() -> set[str]:
+    """The parts of which the node is to be made that are not those that it is made of."""
+    noted = state.read(MACHINE.state)
+    return {part.path.name for part in MADE_OF}.difference(noted.parts if noted else ())
 
 
 def _cluster(report: Report) -> Lab:
@@ -140,12 +171,22 @@ def add(report: Report, name: str) -> str:
         return addons.addresses(client)[name]
 
 
-def down(report: Report) -> None:
-    """Take the lab down: no process, mount, network link, namespace, cgroup or state of it is left. The caches stay."""
+def down(report: Report, force: bool = False) -> None:
+    """Take the lab down: no process, mount, network link, namespace, cgroup or state of it is left. The caches stay.
+
+    Raises
+    ------
+    HostError
+        It is somebody else's; with `force` it goes all the same.
+    """
     host.require_root("down")
     with lock.exclusive(lock.LAB):
+        state.require_own(MACHINE.state, force, "down")
+        theirs = state.read(MACHINE.state)
         with report.step("stop the node and everything in it"):
             machine.stop(MACHINE)
         with report.step("delete its state"):
-            machine.forget(MACHINE)
-            paths.KUBECONFIG.unlink(missing_ok=True)
+            # Before the state, which says where it is.
+            with nullcontext() if theirs and theirs.uid != paths.USER.pw_uid else files.as_user():
+                Path(theirs.kubeconfig if theirs else paths.KUBECONFIG).unlink(missing_ok=True)
+            state.discard(MACHINE.state)

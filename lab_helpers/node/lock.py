@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError
+from lab_helpers.node import files
 
 # The lab is one on a machine, and root's. Not in /run/lock, where anybody may write: there the kernel keeps even root from opening a
 # file that is somebody else's as if to make it (fs.protected_regular).
@@ -26,8 +27,11 @@ def exclusive(path: Path) -> Iterator[None]:
     HostError
         When another process holds it, naming that process.
     """
-    paths.make_folder(path.parent)
-    with open(path, "a+", encoding="utf-8", opener=_private) as lock:
+    # What is in the user's caches the user may have put there, a link to another file included.
+    with nullcontext() if path == LAB else files.as_user():
+        paths.make_folder(path.parent)
+        lock = open(path, "a+", encoding="utf-8", opener=_private)  # noqa: SIM115
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -81,7 +81,7 @@ def register(number: str, title: str) -> Callable:
     return add
 
 
-def check(number: str, *state, **answers) -> None:
+def check(number: str = "", *state, **answers) -> None:
     """Judge a step of a chapter by its live state, and show the verdict.
 
     Parameters
@@ -102,7 +102,9 @@ def check(number: str, *state, **answers) -> None:
     try:
         arguments = inspect.signature(found.judge).bind(*state, **answers).arguments
     except TypeError as error:
-        raise LabError(f"Check {number} was not given what it looks at: {error}.", f"It judges: {found.title}.") from None
+        call = ", ".join([f'"{number}"', *inspect.signature(found.judge).parameters])
+        do = f"It is check({call}). It judges: {found.title}."
+        raise LabError(f"Check {number} was not given what it looks at: {error}.", do) from None
     for name, value in arguments.items():
         if value is ...:
             wanted = declared(found.judge)[name].name
@@ -133,11 +135,12 @@ def numbers(chapter: str) -> list[str]:
 
 
 def _find(number: str) -> _Check:
-    if not re.fullmatch(r"\d\d\.\d+", str(number)):
-        raise LabError(f"{number!r} is not the number of a check.", 'Numbers look like "04.2": chapter, dot, step.')
+    if not isinstance(number, str) or not re.fullmatch(r"\d\d\.\d+", number):
+        raise LabError(f"{number!r} is not the number of a check.", 'Numbers are text and look like "04.2": chapter, dot, step.')
     known = numbers(number[:2])
     if number not in known:
         raise LabError(
-            f"There is no check {number}.", f"Chapter {number[:2]} has {', '.join(known) or 'none, as long as it is not imported'}."
+            f"There is no check {number}.",
+            f"Chapter {number[:2]} has {', '.join(known) or 'none here: run the first cell of its notebook'}.",
         )
     return _checks[number]

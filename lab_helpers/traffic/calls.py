@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 
-from lab_helpers.istio import envoy, proxies
+from lab_helpers.istio import envoy, istiod, proxies
 from lab_helpers.kube import pods
 from lab_helpers.kube.kinds import POD
 
@@ -27,7 +27,7 @@ def calls(lab) -> pd.DataFrame:
         - source, destination: workloads, ``app-version`` (a pod's own labels); ``ingressgateway`` for the way in
         - requests: as counted by the source's proxy
     """
-    there = [pod for pod in lab.client.list(POD, "*") if pod["status"].get("podIP")]
+    there = [pod for pod in lab.client.list(POD, istiod.visible(lab)) if pod["status"].get("podIP")]
     # A pod on the host's network shares its address with others; the mesh never routes to one.
     own = [pod for pod in there if pod["metadata"]["namespace"] == lab.namespace and not pod["spec"].get("hostNetwork")]
     workloads = {pod["status"]["podIP"]: _workload(pod) for pod in own}

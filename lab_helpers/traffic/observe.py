@@ -6,6 +6,7 @@ import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 
 import pandas as pd
 from urllib3.exceptions import HTTPError
@@ -69,6 +70,11 @@ def observe(
     TrafficError
         No path known, a path or a header that cannot be sent, the client pod missing, or not a single request answered.
     """
+    for name, number in (("n", n), ("parallel", parallel)):
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise TrafficError(f"{name} is {number!r}, which is no whole number.", f"Write one without quotes, such as {name}=10.")
+    if not isinstance(service, str):
+        raise TrafficError(f"{service!r} is not the name of a Service.", "Write it in quotes, such as lab.observe('reviews').")
     if not 1 <= n <= MOST or not 1 <= parallel <= 50:
         raise TrafficError(f"n = {n}, parallel = {parallel} is out of range.", f"n may be 1 to {MOST:,}, parallel 1 to 50.")
     if via not in (*CLIENTS, "gateway"):
@@ -76,8 +82,8 @@ def observe(
     path = path if path is not None else (GATEWAY_PATHS if via == "gateway" else MESH_PATHS).get(str(service))
     if path is None:
         raise TrafficError(f"What to ask {service} for is not known.", "Give a path, such as path='/'.")
-    found = find_service(lab, service)
     path, headers = http.target(path), http.fields(headers)
+    found = find_service(lab, service)
     if via == "gateway":
         rows = _through_gateway(lab, n, path, parallel, headers)
     else:

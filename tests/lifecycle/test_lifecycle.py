@@ -16,8 +16,7 @@ from lab_helpers.istio import installation
 from lab_helpers.istio.gateway import fetch
 from lab_helpers.kube import mark
 from lab_helpers.lab import connect
-from lab_helpers.node import boot
-from lab_helpers.node.machine import MACHINE
+from lab_helpers.node.machine import MACHINE, boot
 from tests.live import MESHLAB, kubectl, kubectl_json, meshlab, objects, on_node
 from tests.live_traces import SETTINGS, difference, traces
 

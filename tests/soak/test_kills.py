@@ -114,7 +114,7 @@ def test_the_whole_node_killed(keepsake):
     """As if the machine had lost power: all processes gone at once, the state on disk."""
     held = machine.processes(MACHINE)
     assert len(held) > 50
-    os.kill(int(MACHINE.pid_file.read_text()), signal.SIGKILL)
+    os.kill(int(MACHINE.pid_file.read_text().split()[0]), signal.SIGKILL)
     wait_until(lambda: not any(psutil.pid_exists(pid) for pid in held), "the end of the node's processes", seconds=20)
     assert meshlab("status", check=False).returncode == 1
     meshlab("up")

@@ -63,6 +63,21 @@ def test_an_error_is_told_and_the_next_request_works():
     assert told == [("bad", "This is wrong.")] and shown == ["step"]
 
 
+def test_a_mistake_of_ours_is_told_too_and_the_next_request_works():
+    """The thread used to die of it, and the sliders said "applying" for ever."""
+    told, shown = [], []
+
+    def work(wanted, stopped):
+        yield {"good": "step"}[wanted]
+
+    background = Background(work, lambda wanted, step: shown.append(step), lambda wanted, error: told.append(str(error)))
+    background.request("bad")
+    wait_until(lambda: told, "the mistake to be told", 10)
+    background.request("good")
+    ended(background)
+    assert len(told) == 1 and "KeyError: 'bad'" in told[0] and "Try it once more" in told[0] and shown == ["step"]
+
+
 def test_work_that_does_not_end_is_told_of():
     go, begun = threading.Event(), threading.Event()
 

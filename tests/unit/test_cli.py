@@ -1,5 +1,6 @@
 """The command line: wrong calls get one sentence and exit code 1 or 2, never a traceback."""
 
+import errno
 import io
 import os
 import re
@@ -7,15 +8,18 @@ import subprocess
 from pathlib import Path
 
 import click
+import psutil
 import pytest
+import urllib3
 from click.testing import CliRunner
+from kubernetes.client.rest import ApiException
 
 from lab_helpers import cli
 from lab_helpers.cli import main
 from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError
 from lab_helpers.course import new_chapter, run
-from lab_helpers.node import lifecycle, lock, machine
+from lab_helpers.node import host, lifecycle, lock, machine, status
 from lab_helpers.node.build import store
 from lab_helpers.node.kubernetes import pki
 
@@ -38,11 +42,58 @@ def nothing_remembered(monkeypatch, tmp_path):
         (["logs", "../pki/service-accounts"], "There is no log of"),
         (["logs", "nobody"], "There is no log of 'nobody'"),
         (["new-chapter", "nine"], "nine"),
+        (["logs", "kubelet", "-n", "-1"], "-1 is not in the range x>=1"),
+        (["run", "[/x]"], "There is no chapter '[/x]'"),  # which is markup of the library that paints the terminal
     ],
 )
 def test_a_wrong_call_gets_a_sentence(arguments, sentence):
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code in (1, 2) and sentence in done.output and "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/a/file"), "/a/file: No space left on device."),
+        (OSError("nothing is known of it"), "nothing is known of it."),
+        (
+            subprocess.CalledProcessError(2, ["mount", "-t", "x y"], stderr=b"unknown file system\n"),
+            "mount -t 'x y' ended with exit code 2: u",
+        ),
+        (subprocess.CalledProcessError(-9, "apt-get"), "apt-get was ended by signal 9."),
+        (subprocess.TimeoutExpired(["ip", "link"], 20), "ip link did not end within 20 s."),
+        (psutil.NoSuchProcess(7), "could not be looked at"),
+        (ApiException(500, "Internal error"), "meshlab: "),
+        (urllib3.exceptions.ProtocolError("broken pipe"), "meshlab: the API server did not answer (broken pipe)"),
+    ],
+)
+def test_what_goes_wrong_around_it_gets_a_sentence(monkeypatch, error, sentence):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(run, "build_site", fail)
+    done = CliRunner().invoke(main, ["site"])
+    assert done.exit_code == 1 and sentence in done.output and "→ " in done.output and isinstance(done.exception, SystemExit)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), AttributeError("y"), ValueError("z")])
+def test_a_mistake_of_ours_is_shown_as_one(monkeypatch, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(run, "build_site", fail)
+    assert CliRunner().invoke(main, ["site"]).exception is error
+
+
+def test_what_the_lab_says_of_itself_may_look_like_markup(monkeypatch):
+    check = host.Check("[/x]", "[apis/]", "[/]", False, "[/y]")
+    monkeypatch.setattr(status, "doctor", lambda: [check])
+    assert "[/y]" in CliRunner().invoke(main, ["doctor"]).output
+    empty = {"workloads": {}, "memory_mib": None, "url": "", "addons": {}, "well": False}
+    state = {"components": {"[/a]": "[/b]"}, "problems": ["[/c]"], **empty}
+    monkeypatch.setattr(status, "status", lambda: state)
+    told = CliRunner().invoke(main, ["status"]).output
+    assert all(each in told for each in ("[/a]", "[/b]", "[/c]"))
 
 
 @pytest.mark.parametrize(("pid", "sentence"), [(None, "is not up"), (7, "with whoever brought it up")])
@@ -139,7 +190,7 @@ def test_what_is_built_is_for_everybody_and_keys_are_not_whatever_the_umask(rest
         (directory / "module.py").touch()
         subprocess.run(["sh", "-c", "mkdir bin; echo >bin/program; chmod +x bin/program"], cwd=directory, check=True)
 
-    def up(report, only, rebuild):
+    def up(report, only, rebuild, force):
         store.ensure([part], report)
         pki.write_private(tmp_path / "key", b"secret")
 

@@ -1,6 +1,7 @@
 """Which cluster `connect` chooses, and what it says when there is none: kubeconfigs on disk, no cluster."""
 
 import os
+import re
 import socket
 
 import pytest
@@ -10,6 +11,7 @@ from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError
 from lab_helpers.lab import connect, connection
 from lab_helpers.lab.lab import Lab
+from tests.web import serving
 
 
 def kubeconfig(path, *contexts, server="https://127.0.0.1:1", current=True, authority="YQ=="):
@@ -106,11 +108,29 @@ def test_a_cluster_that_is_down_says_what_starts_it(home):
         assert "Connection refused" in refused()
 
 
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (401, "does not accept the kubeconfig's credentials (401).*fetch new ones"),
+        (403, "does not let your account look (403): as the cluster says.*rights of a learner"),
+        (404, "has no such page.*address in the kubeconfig"),
+        (429, "cannot answer now (429): as the cluster says.*Wait a moment"),
+        (503, "cannot answer now (503): as the cluster says.*Wait a moment"),
+        (418, "answered 418: as the cluster says"),
+    ],
+)
+def test_what_a_cluster_answers_instead_of_looking_is_told_by_its_status(home, status, sentence):
+    """All of them were credentials that may have expired."""
+    with serving(lambda request: (status, {"kind": "Status", "message": "as the cluster says"})) as (address, _):
+        kubeconfig(home / ".kube" / "config", "own", server=address)
+        assert re.search(sentence.replace("(", r"\(").replace(")", r"\)"), refused("own"), re.DOTALL)
+
+
 @pytest.mark.parametrize("namespace", ["Default", "a_b", "-a", "", "x" * 64])
 def test_what_cannot_be_a_namespace_is_refused_before_anything_is_asked(namespace):
     assert "cannot be a namespace" in refused(namespace=namespace)
 
 
-@pytest.mark.parametrize("namespace", ["istio-system", "kube-system", "kube-public", "istio-ingress"])
+@pytest.mark.parametrize("namespace", ["istio-system", "kube-system", "kube-public", "istio-ingress", "metallb-system"])
 def test_the_clusters_own_namespaces_are_not_a_learners(namespace):
     assert "belongs to the cluster itself" in refused(namespace=namespace)

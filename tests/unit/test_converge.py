@@ -13,6 +13,12 @@ LAB = SimpleNamespace(namespace="default", client=None)
 WAIT = 1.5  # seconds; longer than converge.DEBOUNCE
 
 
+@pytest.fixture(autouse=True)
+def no_limits(monkeypatch):
+    """Whoever asks may ask istiod."""
+    monkeypatch.setattr(istiod, "open_to", lambda client: True)
+
+
 class Mesh:
     """What istiods and proxies say, look by look: the last of each list stays."""
 

@@ -73,7 +73,7 @@ def test_a_home_that_may_be_read_only(tmp_path):
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("~nobody-here.yaml", "There is no manifest '~nobody-here.yaml'"),
+        ("~nobody-here.yaml", "There is no file ~nobody-here.yaml"),
         ("a" * 300, "cannot be read: File name too long"),
         ("apiVersion: v1\nkind: Pod\n", "a manifest itself, not the name of one.*Write it into a file"),
     ],

@@ -157,7 +157,7 @@ def test_what_is_no_path_gets_a_sentence_whichever_way(lab, server, via, path, s
 @pytest.mark.parametrize("name", ["", "..", "a/b", "localhost?x=1", 5, None])
 def test_what_is_no_name_of_a_service_is_not_looked_up(lab, name):
     lab.client.get = lambda *_: pytest.fail("another path of the API was asked")
-    with pytest.raises(TrafficError, match="has no Service"):
+    with pytest.raises(TrafficError, match="has no Service|is not the name of a Service"):
         observe.observe(lab, name, path="/")
 
 

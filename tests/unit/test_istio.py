@@ -3,6 +3,8 @@
 import pytest
 
 from lab_helpers.istio import converge, envoy, gateway, istiod
+from lab_helpers.kube.kinds import NODE
+from tests.objects import Cluster
 
 
 @pytest.mark.parametrize(
@@ -79,3 +81,26 @@ def test_of_several_istiods_each_has_to_know():
 def test_the_pod_that_served_a_page():
     assert gateway.served_by("<div>Reviews served by:\n   reviews-v3-6f-x\n </div>") == "reviews-v3-6f-x"
     assert gateway.served_by("Error fetching product reviews") is None
+
+
+V4, V6 = {"type": "InternalIP", "address": "192.0.2.7"}, {"type": "InternalIP", "address": "fd00::1"}
+
+
+@pytest.mark.parametrize(
+    ("addresses", "ingress", "found"),
+    [
+        ([V4], [], "192.0.2.7:30080"),
+        ([V4, V6], [], "192.0.2.7:30080"),  # the last one used to count, without brackets
+        ([V6, V4], [], "192.0.2.7:30080"),
+        ([V6], [], "[fd00::1]:30080"),
+        ([V4, {"type": "ExternalIP", "address": "198.51.100.1"}], [], "198.51.100.1:30080"),
+        ([{"type": "Hostname", "address": "a"}], [], ""),
+        ([V4], [{"ip": "198.51.100.9"}], "198.51.100.9:80"),
+        ([V4], [{"ip": "2001:db8::9"}], "[2001:db8::9]:80"),
+        ([V4], [{"hostname": "lb.example"}], "lb.example:80"),
+    ],
+)
+def test_the_gateways_address_is_one_that_a_url_can_have(addresses, ingress, found):
+    cluster = Cluster({NODE: [{"metadata": {"name": "n"}, "status": {"addresses": addresses}}]})
+    service = {"metadata": {"name": "g"}, "spec": {}, "status": {"loadBalancer": {"ingress": ingress}}}
+    assert gateway.address(cluster, service, {"port": 80, "nodePort": 30080}) == found

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from lab_helpers.core.errors import ClusterError, MeshError, TrafficError
-from lab_helpers.kube import apply, channels, kubeconfig, rollout
+from lab_helpers.kube import apply, channels, credentials, kubeconfig, rollout
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import DEPLOYMENT, POD
 from lab_helpers.lab.lab import Lab
@@ -117,6 +117,55 @@ def test_no_output_stays_behind_the_outcome(monkeypatch, empty):
     monkeypatch.setattr(channels, "WSClient", Scripted)
     monkeypatch.setattr(channels, "_address", lambda *_: ())
     assert channels.execute(SimpleNamespace(namespace="ns"), "pod", "c", ["x"]) == ("abc", "e", 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "sentence"),
+    [
+        (500, b'container not found ("app")', MeshError, "pod .app. cannot be reached: container not found"),
+        (404, b'{"kind": "Status", "message": "pods \\"pod\\" not found"}', MeshError, 'cannot be reached: pods "pod" not found'),
+        (502, b"{bad gateway}", MeshError, "cannot be reached: {bad gateway}"),
+        (502, b"[1]", MeshError, "cannot be reached: .1."),
+        (503, b"", MeshError, "cannot be reached: 503"),
+        (403, b'{"message": "pods is forbidden: User ann cannot create pods/exec"}', ClusterError, "may not be asked by your account"),
+        (401, b'{"message": "Unauthorized"}', ClusterError, "does not accept the credentials.*connect once more"),
+    ],
+)
+def test_whatever_stands_in_the_way_to_a_pod_may_answer_in_any_form(status, body, error, sentence):
+    with serving(lambda request: (status, body)) as (address, _):
+        client = Client(kubeconfig.Context("c", {"server": address}, {"token": "t"}, ""))
+        client._connected = SimpleNamespace(configuration=credentials.configuration(client.context)[0])
+        with pytest.raises(error, match=f"(?s){sentence}"):
+            channels.execute(client, "pod", "app", ["true"])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "done"),
+    [
+        (b'{"status": "Success"}', ("a\ufffd", "", 0)),
+        (b'{"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "3"}]}}', ("a\ufffd", "", 3)),
+        (b'{"status": "Failure", "message": "no such file", "details": null}', "sh could not be run in pod: no such file"),
+        (b"command terminated", "sh could not be run in pod: command terminated"),
+    ],
+)
+def test_how_a_command_ended_may_be_told_as_text_and_what_it_printed_need_be_none(monkeypatch, outcome, done):
+    channel = SimpleNamespace(sock=SimpleNamespace(shutdown=list))
+    monkeypatch.setattr(channels, "WSClient", lambda *_, **__: channel)
+    monkeypatch.setattr(channels, "_address", lambda *_: ())
+    monkeypatch.setattr(channels, "_read", lambda *_: {channels.ERROR_CHANNEL: outcome, channels.STDOUT_CHANNEL: b"a\xff"})
+    ask = lambda: channels.execute(SimpleNamespace(namespace="ns"), "pod", "c", ["sh"])  # noqa: E731
+    if isinstance(done, tuple):
+        assert ask() == done
+        return
+    with pytest.raises(MeshError, match=done):
+        ask()
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"{", b"\xff"])
+def test_a_port_on_which_somebody_else_answers_is_named(monkeypatch, answer):
+    monkeypatch.setattr(channels, "get", lambda *_: answer)
+    with pytest.raises(MeshError, match="ns/pod:15000/clusters answered what is no JSON"):
+        channels.get_json(None, "ns", "pod", 15000, "/clusters")
 
 
 def test_what_was_heard_a_moment_ago_is_remembered_only_while_connections_are_kept():

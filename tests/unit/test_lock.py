@@ -73,7 +73,7 @@ def folder(path: Path, mode: int) -> Path:
     return path
 
 
-TAKE = "import pathlib, sys; from lab_helpers.node import lock\nwith lock.exclusive(pathlib.Path(sys.argv[1])): pass"
+TAKE = "import pathlib, sys; from lab_helpers.node import lock\nlock.LAB = pathlib.Path(sys.argv[1])\nwith lock.exclusive(lock.LAB): pass"
 
 
 def test_root_takes_the_lock_after_whoever_called_sudo(protected, tmp_path):

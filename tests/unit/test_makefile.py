@@ -2,19 +2,20 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 
 from lab_helpers.core.paths import ROOT
 
 PROXY = """http://ann:it's "1$HOME" & `2`\\@192.0.2.1:3128"""  # as it stands in the environment, whatever a shell would make of it
-NOTE = '#!/bin/sh\n{ echo "${0##*/} $1"; env | grep -i _proxy= | sort; } >> NOTES\n'
+NOTE = '#!/bin/sh\n{ echo "${0##*/} $1"; env | grep -i -e _proxy= -e ^MESHLAB | sort; } >> NOTES\n'
 PROGRAMS = {
     # As a strict sudoers has it: a clean environment, and nobody may ask for another one.
     "sudo": '#!/bin/sh\ncase $1 in -*|*=*) echo "not allowed: $1" >&2; exit 1;; esac\n'
     'exec /usr/bin/env -i "PATH=$PATH" SUDO_UID=1000 "$@"\n',
     "id": "#!/bin/sh\necho 1000\n",
-    "apt-get": NOTE,
+    "apt-get": NOTE + '[ "$(ps -o sid= -p $$)" -ne $$ ] || echo "a session of its own: $*" >> NOTES\n',
     "dpkg-query": "#!/bin/sh\nexit 1\n",  # no package is there
 }
 
@@ -49,12 +50,31 @@ def test_what_downloads_as_root_has_the_users_proxies(make, name):
 
 def test_packages_come_by_the_proxy_too(make):
     proxy = f"http_proxy={PROXY}"
-    assert make("test-tools", http_proxy=PROXY) == ["apt-get -qq", proxy, "apt-get -qq", proxy], "update, then install"
+    assert make("test-tools", http_proxy=PROXY)[:4] == ["apt-get -qq", proxy, "apt-get -qq", proxy], "update, then install"
+
+
+def test_packages_are_installed_to_the_end_though_the_terminal_is_closed(make):
+    *_, last = make("test-tools")
+    assert last.startswith("a session of its own: -qq -o DPkg::Lock::Timeout=300 install ")
 
 
 def test_a_proxy_that_is_not_set_is_not_set_to_nothing(make):
     """An empty no_proxy is an answer, too: to some programs it says that there are no exceptions."""
     assert make("up") == make("up", http_proxy="", no_proxy="") == ["meshlab up"]
+
+
+def test_the_labs_own_address_is_kept(make):
+    assert make("up", MESHLAB_NODE_ADDRESS="192.0.2.7") == ["meshlab up", "MESHLAB_NODE_ADDRESS=192.0.2.7"]
+
+
+def test_python_leaves_nothing_compiled_that_only_root_can_remove(make, tmp_path):
+    """After one `sudo meshlab up` a user's environment and clone held folders that ``rm -rf .venv`` stumbled over."""
+    module = tmp_path / "clone" / "module.py"
+    module.touch()
+    meshlab = tmp_path / "clone" / ".venv" / "bin" / "meshlab"
+    meshlab.write_text(meshlab.read_text() + f"cd {module.parent} && {sys.executable} -c 'import module'\n")
+    make("up")
+    assert not (module.parent / "__pycache__").exists()
 
 
 def test_the_desk_is_opened_once_the_lab_is_up(make):

@@ -17,10 +17,10 @@ from lab_helpers.core.wait import wait_until
 from lab_helpers.kube import objects
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kubeconfig import Context
-from lab_helpers.node import boot, machine
+from lab_helpers.node import machine
 from lab_helpers.node.install import mesh
 from lab_helpers.node.kubernetes import cluster, components, configuration, pki
-from lab_helpers.node.machine import MACHINE
+from lab_helpers.node.machine import MACHINE, boot
 from tests.web import known, serving
 
 
@@ -134,7 +134,7 @@ def test_no_proxy_of_the_host_is_one_in_the_node(monkeypatch, servers):
     def there(command: list) -> subprocess.CompletedProcess:
         """Run what is to run in the node, here."""
         entered = machine.inside(MACHINE, command)
-        return subprocess.run(entered[entered.index("--") + 1 :], check=True, capture_output=True, text=True)
+        return subprocess.run(entered[entered.index("/usr/bin/env") :], check=True, capture_output=True, text=True)
 
     there(components._curl(f"{component}/readyz"))
     assert [(each.method, each.path) for each in asked] == [("GET", "/readyz")] and by_proxy == []
@@ -173,11 +173,20 @@ def test_what_a_running_component_watches_is_not_written_again(monkeypatch, tmp_
     assert [(each.stat().st_mtime_ns, each.read_text()) for each in files[1:]] == before[1:]
 
 
+@pytest.mark.timeout(30)
+def test_images_that_cannot_be_loaded_are_told_of_and_not_waited_for(monkeypatch, tmp_path):
+    """With a full disk ctr ended, tar waited for a reader, and `up` for tar, for ever."""
+    (tmp_path / "blob").write_bytes(b"x" * 2**21)
+    monkeypatch.setattr(cluster, "inside", lambda machine, command: ["sh", "-c", "echo no space left on device >&2; exit 1"])
+    with pytest.raises(NodeError, match="no space left on device"):
+        cluster._import(MACHINE, tmp_path)
+
+
 @pytest.fixture
 def process(monkeypatch, tmp_path):
     """A process that stands for the one that holds a node, which nobody reaps; the node's state is the test's own."""
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    monkeypatch.setattr(machine, "remove_cgroups", lambda: None)
+    monkeypatch.setattr(machine.cgroups, "remove", lambda state: None)
     with subprocess.Popen(["sleep", "infinity"]) as started:
         yield started
         started.kill()
@@ -252,6 +261,30 @@ def test_the_kernels_settings_read_as_the_kubelet_wants_them_and_are_not_written
     before = Path("/proc/sys/kernel/panic").read_text()
     said = in_namespaces(script, tmp_path, SETTINGS="kernel/panic=77 vm/overcommit_memory=7 kernel/no/such=1")
     assert said.split() == ["77", "7", "refused", "1"] and Path("/proc/sys/kernel/panic").read_text() == before
+
+
+KNOWN = {"fd", "full", "fuse", "kmsg", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"}
+
+
+def test_the_node_sees_no_disk_and_cannot_ask_the_kernel_for_a_reboot(tmp_path):
+    """In the node's /dev the machine's disks were to be found, and to be mounted by a privileged pod."""
+    look = """
+        find dev -type b; echo .; ls dev; echo .; echo lost >dev/null; echo hello >dev/stdout
+        echo .; stat --format %t:%T dev/null proc/sysrq-trigger; [ -c dev/pts/ptmx ]"""
+    script = f"set -e; mkdir dev proc; touch proc/sysrq-trigger; {boot.DEVICES} {look}"
+    disks, listed, said, null = in_namespaces(script, tmp_path).split(".\n")
+    assert disks == "" and set(listed.split()) <= KNOWN
+    assert said.strip() == "hello" and null.split() == ["1:3", "1:3"], "not everything that is written there is lost"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to give up")
+def test_what_runs_in_the_node_cannot_load_modules_reboot_or_set_the_clock(monkeypatch):
+    entered = machine._enter(1, ["grep", "CapBnd", "/proc/self/status"])
+    done = subprocess.run(entered[entered.index("--") + 1 :], capture_output=True, text=True, check=True)
+    held = int(done.stdout.split()[1], 16)
+    names = {"sys_module": 16, "sys_rawio": 17, "sys_boot": 22, "sys_time": 25}  # capabilities(7)
+    assert [name for name, bit in names.items() if held >> bit & 1] == [] and held >> 21 & 1, "sys_admin, which containers need, is there"
+    assert " ".join(boot.LESS) in boot.BOOT.splitlines()[-1], "the node's first process has it all"
 
 
 @pytest.mark.parametrize("quiet", [True, False])

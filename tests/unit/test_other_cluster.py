@@ -1,5 +1,6 @@
 """Whether a cluster that is there already may be changed, and what its mark keeps: a cluster that is a dictionary."""
 
+import json
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from lab_helpers.kube import mark
 from lab_helpers.kube.kubeconfig import Context
 from lab_helpers.lab import connection
 from lab_helpers.lab.lab import Lab
+from lab_helpers.node.build import binaries, store
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.install import addon_manifests, other_cluster
 
@@ -257,3 +259,59 @@ def test_an_addon_goes_only_where_the_mark_is(cluster, monkeypatch):
     monkeypatch.setattr(other_cluster, "_bring_tools", lambda report: pytest.fail("built for nothing"))
     with pytest.raises(ClusterError, match="is not marked as one for the course"):
         other_cluster.add(SimpleNamespace(), "kiali", "kind")
+
+
+ISTIOCTL = {"clientVersion": {"version": VERSIONS["istio"]["version"]}}
+KUBECTL = {"clientVersion": {"major": "1", "minor": "33+", "gitVersion": "v1.33.1"}}
+
+
+@pytest.fixture
+def tools(monkeypatch, tmp_path):
+    """A function that brings the tools to a machine with these programs: what was built, and where the tools are."""
+    for name in ("PARTS", "UNFINISHED", "BUILD_LOGS"):
+        monkeypatch.setattr(store, name, tmp_path / name)
+    monkeypatch.setattr(paths, "BIN", tmp_path / "bin")
+    monkeypatch.setattr(other_cluster.lock, "CACHE", tmp_path / "lock")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{tmp_path / 'programs'}")  # as the page on setup says
+    (tmp_path / "programs").mkdir()
+    built = []
+    monkeypatch.setattr(store, "ensure", lambda parts, report: built.extend(part.name for part in parts))
+
+    def bring(**said) -> tuple[list[str], list[str]]:
+        for name, version in said.items():
+            (tmp_path / "programs" / name).write_text(f"#!/bin/sh\necho '{json.dumps(version)}'\n")
+            (tmp_path / "programs" / name).chmod(0o755)
+        for _ in range(2):  # the second time its own links are on PATH, which are not for it to find
+            built.clear()
+            other_cluster._bring_tools(None)
+        return sorted(built), [str((tmp_path / "bin" / name).readlink().parent.relative_to(tmp_path)) for name in ("kubectl", "istioctl")]
+
+    return bring
+
+
+def test_nothing_is_compiled_where_the_tools_are_there(tools):
+    """All of Kubernetes and Istio were, for two commands."""
+    assert tools(kubectl=KUBECTL, istioctl=ISTIOCTL) == (["istio-sources"], ["programs", "programs"])
+
+
+@pytest.mark.parametrize(
+    ("said", "built"),
+    [
+        ({}, ["kubectl", "istioctl"]),
+        ({"kubectl": KUBECTL, "istioctl": {"clientVersion": {"version": "1.30.0"}}}, ["istioctl"]),
+        ({"kubectl": {"clientVersion": {"major": "1", "minor": "29"}}, "istioctl": ISTIOCTL}, ["kubectl"]),
+        ({"kubectl": [], "istioctl": "broken"}, ["kubectl", "istioctl"]),
+    ],
+    ids=["none", "another istioctl", "an old kubectl", "odd ones"],
+)
+def test_of_tools_that_do_not_fit_only_these_are_compiled(tools, said, built):
+    parts, places = tools(**said)
+    assert parts == sorted(["istio-sources", *built])
+    assert [place.startswith("PARTS/") for place in places] == ["kubectl" in built, "istioctl" in built]
+
+
+def test_the_embedded_labs_tools_are_taken_where_it_has_been_built(tools):
+    for part in (binaries.KUBERNETES, binaries.ISTIO):
+        part.path.mkdir(parents=True)
+    parts, places = tools(kubectl=KUBECTL, istioctl=ISTIOCTL)
+    assert parts == sorted(["istio", "istio-sources", "kubernetes"]) and all(place.startswith("PARTS/") for place in places)

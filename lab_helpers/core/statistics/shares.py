@@ -17,6 +17,8 @@ def validate_weights(weights: Mapping[str, int]) -> dict[str, int]:
     LabError
         None given, one not a whole number, one negative, or their sum not 100.
     """
+    if weights is not None and not isinstance(weights, Mapping):
+        raise LabError(f"The weights are {weights!r}, which is no dict.", "Give each version its own, such as {'v1': 90, 'v2': 10}.")
     if not weights:
         raise LabError("No weights were given.", "Give one whole number for each version, adding up to 100.")
     for name, weight in weights.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import shutil
@@ -19,7 +18,7 @@ from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError, LabError
 from lab_helpers.core.manifests import FOLDER as MANIFESTS
 from lab_helpers.course.desk import chapters, prose
-from lab_helpers.lab.chapters import stems
+from lab_helpers.lab.chapters import instead, stems
 
 OURS = ".meshlab"  # the folder of a desk in which the course keeps its own: hidden from JupyterLab's list of files
 MADE = Path(OURS, "made.json")
@@ -182,8 +181,7 @@ def _chapter(stem: str, given: dict[str, bytes]) -> str:
     stem = stem.removesuffix(".ipynb")
     if stem in known:
         return f"{stem}.ipynb"
-    close = difflib.get_close_matches(stem, known, n=3, cutoff=0.5) or known
-    raise LabError(f"There is no chapter {stem!r}.", f"Did you mean {' or '.join(close)}?")
+    raise LabError(f"There is no chapter {stem!r}.", instead(stem, known))
 
 
 def _known(folder: Path) -> dict[str, dict]:

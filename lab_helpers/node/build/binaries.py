@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from zipfile import ZipFile
 
 from lab_helpers.core import paths
+from lab_helpers.node import files
 from lab_helpers.node.build.contained import Say, call
 from lab_helpers.node.build.store import Part
-from lab_helpers.node.build.toolchain import GO_TOOLS, go_module, go_run, pip_install
+from lab_helpers.node.build.toolchain import GO_TOOLS, MVN, check_hash, go_module, go_run, pip_install
 from lab_helpers.node.build.versions import VERSIONS
 
 SOURCES = Path(__file__).parent / "go"
@@ -64,7 +67,7 @@ def _go_install(of: dict, flags: str, directory: Path, say: Say, log: Path) -> N
     go_run(["install", "-ldflags", flags, *packages], log, say, cwd=directory, env={"GOBIN": str(directory)})
 
 
-def _istio(directory: Path, say: Say, log: Path) -> None:
+def _istio_commands(commands: list[str], directory: Path, say: Say, log: Path) -> None:
     istio = VERSIONS["istio"]
     package = "istio.io/istio/pkg/version"
     stamps = {
@@ -75,7 +78,11 @@ def _istio(directory: Path, say: Say, log: Path) -> None:
     }
     flags = " ".join(["-s -w", *(f"-X {package}.{name}={value}" for name, value in stamps.items())])
     say(f"compiling Istio {istio['version']}")
-    _go_install(istio, flags, directory, say, log)
+    _go_install(istio | {"commands": commands}, flags, directory, say, log)
+
+
+def _istio(directory: Path, say: Say, log: Path) -> None:
+    _istio_commands(VERSIONS["istio"]["commands"], directory, say, log)
 
 
 # Only what the build is made of: what else is known of this Istio may be corrected without building it again.
@@ -105,9 +112,9 @@ HTTPBIN = Part(
 def _zipkin(directory: Path, say: Say, log: Path) -> None:
     of = VERSIONS["zipkin"]
     say("fetching Zipkin")
-    maven = ["mvn", "--batch-mode", "--no-transfer-progress", of["plugin"], f"-Dartifact={of['maven']}", f"-DoutputDirectory={directory}"]
-    call(maven, log, say, as_user=True)
+    call([*MVN, of["plugin"], f"-Dartifact={of['maven']}", f"-DoutputDirectory={directory}"], log, say)
     runnable = next(directory.glob("*.jar"))
+    check_hash(runnable, of["maven"])
     # Apart, so that the JVM can archive its classes: it does not for jars within a jar, nor for folders.
     with ZipFile(runnable) as archive, ZipFile(directory / "server.jar", "w") as server:
         for member in archive.infolist():
@@ -146,11 +153,47 @@ def _pause(directory: Path, say: Say, log: Path) -> None:
 PAUSE = Part("pause", _pause, (VERSIONS["kubernetes"]["version"],), tools=GO_TOOLS)
 
 
-def link_tools() -> None:
+# The two commands alone, for whoever has a cluster already.
+def _kubectl(directory: Path, say: Say, log: Path) -> None:
+    say("compiling kubectl")
+    version = f"-X k8s.io/component-base/version.gitVersion=v{VERSIONS['kubernetes']['version']}"
+    command = ["build", "-ldflags", f"-s -w {version}", "-o", directory / "kubectl", "k8s.io/kubernetes/cmd/kubectl"]
+    go_run(command, log, say, cwd=SOURCES / "kubernetes")
+
+
+KUBECTL = Part("kubectl", _kubectl, (SOURCES / "kubernetes", VERSIONS["kubernetes"]["version"]), tools=GO_TOOLS)
+ISTIOCTL = Part(
+    "istioctl",
+    lambda directory, say, log: _istio_commands(["istioctl/cmd/istioctl"], directory, say, log),
+    (repr(_BUILT_OF), "istioctl"),
+    tools=GO_TOOLS,
+)
+
+
+def on_path(tool: str) -> Path | None:
+    """The kubectl or istioctl of this machine, if the course can use it: any kubectl that Istio supports, the same istioctl."""
+    elsewhere = [folder for folder in os.get_exec_path() if Path(folder) != paths.BIN]
+    found = shutil.which(tool, path=os.pathsep.join(elsewhere))
+    ask = {"kubectl": ["version", "--client", "--output=json"], "istioctl": ["version", "--remote=false", "--output=json"]}[tool]
+    try:
+        said = json.loads(subprocess.run([found, *ask], capture_output=True, encoding="utf-8", timeout=20).stdout) if found else {}
+        if tool == "istioctl":
+            fits = said["clientVersion"]["version"] == VERSIONS["istio"]["version"]
+        else:
+            known = said["clientVersion"]
+            minimum = VERSIONS["istio"]["minimum_kubernetes"]
+            fits = (int(known["major"]), int(known["minor"].rstrip("+"))) >= tuple(map(int, minimum.split(".")))
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
+        return None
+    return Path(found) if fits else None
+
+
+def link_tools(kubectl: Path, istioctl: Path) -> None:
     """Put kubectl and istioctl where a terminal can find them, whatever version the cache holds."""
-    paths.make_folder(paths.BIN)
-    for tool, part in (("kubectl", KUBERNETES), ("istioctl", ISTIO)):
-        fresh = paths.BIN / f".{tool}"
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(part.path / tool)
-        fresh.rename(paths.BIN / tool)
+    with files.as_user():
+        paths.make_folder(paths.BIN)
+        for tool, program in (("kubectl", kubectl), ("istioctl", istioctl)):
+            fresh = paths.BIN / f".{tool}"
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(program)
+            fresh.rename(paths.BIN / tool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -11,19 +12,22 @@ from pathlib import Path
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import BuildError
+from lab_helpers.node import files
 
 Say = Callable[[str], None]
 _running: set[subprocess.Popen] = set()
 
 
-def wrap(command: Sequence[str], as_user: bool = False) -> list[str]:
+def wrap(command: Sequence[str], as_user: bool) -> list[str]:
     """`command` in mount and PID namespaces of its own that die with this process, as the invoking user if `as_user`."""
     # PDEATHSIG reaches the direct child only; the PID namespace takes everything below it along.
-    held = ["setpriv", "--pdeathsig", "KILL", "--"]
+    held = ["setpriv", "--pdeathsig", "KILL", "--"] if sys.platform == "linux" else []  # elsewhere only two commands are built
     if os.geteuid() == 0:
         held += ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
         if as_user and paths.USER.pw_uid != 0:
-            ids = [f"--reuid={paths.USER.pw_uid}", f"--regid={paths.USER.pw_gid}", "--init-groups"]
+            named = paths.USER.pw_name != str(paths.USER.pw_uid)  # who is only a number has no groups to look up
+            groups = "--init-groups" if named else "--clear-groups"
+            ids = [f"--reuid={paths.USER.pw_uid}", f"--regid={paths.USER.pw_gid}", groups]
             held += ["setpriv", *ids, "--"]
         # The namespace's init has to reap what is orphaned in it: a shell that waits for its command does, most commands do not.
         held += ["bash", "-c", '"$@"; exit $?', "init"]
@@ -37,10 +41,12 @@ def call(
     *,
     cwd: Path | None = None,
     env: dict[str, str] | None = None,
-    as_user: bool = False,
+    as_user: bool = True,
     stdin: str | None = None,
 ) -> None:
     """Run `command` to its end; its output goes to `log`, line by line to `say`.
+
+    It runs as the invoking user: what comes out of a registry is root's to run only where that is said.
 
     Raises
     ------
@@ -51,7 +57,9 @@ def call(
     environment = {**os.environ, **(env or {})}
     if as_user:
         environment["HOME"] = str(paths.HOME)
-    with log.open("a", encoding="utf-8") as out:
+    with files.as_user():
+        out = log.open("a", encoding="utf-8")
+    with out:
         out.write(f"$ {' '.join(map(str, command))}\n")
         process = subprocess.Popen(
             wrap(command, as_user),

@@ -11,12 +11,15 @@ from lab_helpers.node.build.versions import VERSIONS
 
 
 def sources(suite: str) -> str:
-    """This machine's own apt sources for Debian `suite`, as lines of a ``sources.list``; empty when it has none."""
+    """This machine's own apt sources for Debian `suite`, as lines of a ``sources.list``, each with its key; empty when it has none."""
     wanted = {suite, f"{suite}-updates", f"{suite}-security"}
-    command = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT) $(SIGNED_BY)", "Created-By: Packages"]
     listed = subprocess.run(command, capture_output=True, encoding="utf-8").stdout.splitlines()
-    targets = dict.fromkeys(tuple(line.split()) for line in listed)
-    return "".join(f"deb {uri} {release} {part}\n" for uri, release, part in targets if release in wanted and part == "main")
+    targets = dict.fromkeys(tuple(line.split(maxsplit=3)) for line in listed if line.count(" ") >= 3)
+    chosen = [each for each in targets if each[1] in wanted and each[2] == "main"]
+    # What is not set stands there as it was asked for. A key need not be a file's name.
+    keys = {key: f"[signed-by={key}] " if key.startswith("/") else "" for *_, key in chosen}
+    return "".join(f"deb {keys[key]}{uri} {release} {part}\n" for uri, release, part, key in chosen)
 
 
 def bootstrap(name: str, target: Path, say: Say, log: Path) -> None:
@@ -33,8 +36,10 @@ def bootstrap(name: str, target: Path, say: Say, log: Path) -> None:
         "--customize-hook=rm -rf \"$1\"/etc/resolv.conf \"$1\"/etc/hostname \"$1\"/etc/apt/sources.list \"$1\"/etc/apt/sources.list.d/*",
         suite, str(target), *(["-"] if lines else []),
     ]  # fmt: skip
-    call(command, log, say, stdin=lines or None)
+    call(command, log, say, stdin=lines or None, as_user=False)
 
 
-BASE = Part("base", lambda directory, say, log: bootstrap("base", directory / "base.tar", say, log), (repr(VERSIONS["base"]),))
-NODE_ROOT = Part("node-root", lambda directory, say, log: bootstrap("node", directory / "root", say, log), (repr(VERSIONS["node"]),))
+BASE = Part("base", lambda directory, say, log: bootstrap("base", directory / "base.tar", say, log), (repr(VERSIONS["base"]),), roots=True)
+NODE_ROOT = Part(
+    "node-root", lambda directory, say, log: bootstrap("node", directory / "root", say, log), (repr(VERSIONS["node"]),), roots=True
+)

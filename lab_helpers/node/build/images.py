@@ -13,14 +13,16 @@ from functools import partial
 from pathlib import Path
 
 from lab_helpers.core.errors import BuildError
-from lab_helpers.node.build import applications
+from lab_helpers.node.build import applications, contained
 from lab_helpers.node.build.binaries import ENVOY, FORTIO, HTTPBIN, ISTIO, ISTIO_SOURCES, JAEGER, PAUSE, PROMETHEUS, ZIPKIN
-from lab_helpers.node.build.contained import Say, call
+from lab_helpers.node.build.contained import Say
 from lab_helpers.node.build.debian import BASE, NODE_ROOT
 from lab_helpers.node.build.store import Part
 from lab_helpers.node.build.versions import VERSIONS
 
 FOLDER = Path(__file__).parent / "images"
+# Whoever lays out file systems of other users is root: buildah, from Debian, and tar and containerd in the node's own root.
+call = partial(contained.call, as_user=False)
 PAUSE_IMAGE = "registry.k8s.io/pause:lab"
 
 
@@ -179,7 +181,9 @@ RECIPE = "".join(map(inspect.getsource, (_build, _name_for_containerd)))
 def _layout(name: str, images: tuple[Image, ...]) -> Part:
     wanted = repr([(image.reference, image.folder, image.arguments) for image in images])
     folders = tuple(FOLDER / each for each in dict.fromkeys(("base", *(image.folder for image in images))))
-    return Part(name, partial(_build, images), (*folders, RECIPE, wanted), (BASE, *dict.fromkeys(image.context for image in images)))
+    return Part(
+        name, partial(_build, images), (*folders, RECIPE, wanted), (BASE, *dict.fromkeys(image.context for image in images)), roots=True
+    )
 
 
 LAYOUTS = FIRST_LAYOUT, LATER_LAYOUT = _layout("images", FIRST), _layout("later-images", LATER)
@@ -221,7 +225,7 @@ def _store(name: str, layout: Part, *further: Part) -> Part:
         for scratch in ("upper", "work", "merged"):
             shutil.rmtree(directory / scratch)
 
-    return Part(name, unpack, (UNPACK,), (layout, NODE_ROOT, *further))
+    return Part(name, unpack, (UNPACK,), (layout, NODE_ROOT, *further), roots=True)
 
 
 FIRST_STORE = _store("image-store", FIRST_LAYOUT)

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import BuildError, LabError
+from lab_helpers.node import files
 from lab_helpers.node.build import contained
 from lab_helpers.node.build.contained import Say
 
@@ -43,6 +44,8 @@ class Part:
         What goes into it, and so must be there before.
     tools : tuple of Part
         What must be there to build it, but leaves no mark on it.
+    roots : bool
+        Whether its files are root's, as a root file system's are; all others are made by the invoking user.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Part:
     inputs: tuple[str | Path, ...] = ()
     needs: tuple[Part, ...] = ()
     tools: tuple[Part, ...] = ()
+    roots: bool = False
 
     @cached_property
     def key(self) -> str:
@@ -149,8 +153,9 @@ def ensure(parts: Iterable[Part], report) -> None:
     LabError
         The first failure, once the builds under way have ended.
     """
-    for directory in (PARTS, UNFINISHED, BUILD_LOGS):
-        paths.make_folder(directory)
+    with files.as_user():
+        for directory in (PARTS, UNFINISHED, BUILD_LOGS):
+            paths.make_folder(directory)
     todo = announce(parts, report)
     sorter = TopologicalSorter({part: _awaited(part) for part in todo})
     sorter.prepare()
@@ -199,16 +204,22 @@ def _step_back() -> None:
 
 def _build(part: Part, report) -> None:
     unfinished = UNFINISHED / f"{part.name}.{os.getpid()}"
-    paths.make_folder(unfinished)
     log = BUILD_LOGS / f"{part.name}.log"
-    log.write_text(time.strftime("# %Y-%m-%d %H:%M:%S\n"), encoding="utf-8")
+    with files.as_user():
+        paths.make_folder(unfinished)
+        log.unlink(missing_ok=True)
+        log.write_text(time.strftime("# %Y-%m-%d %H:%M:%S\n"), encoding="utf-8")
     with report.step(BUILD + part.name) as say:
         try:
-            part.build(unfinished, say, log)
+            with nullcontext() if part.roots else files.as_user():
+                part.build(unfinished, say, log)
         except LabError as error:
             raise type(error)(f"{part.name} could not be built. {error.what}", error.do) from error
-        # The rename is what makes it finished: a build that is killed before leaves nothing under that name.
-        os.rename(unfinished, part.path)
+        # The rename is what makes it finished: a build that is killed before leaves nothing under that name. What is in it has to be on the
+        # disk by then: after a power cut the name may be there and its files empty, for ever.
+        os.sync()
+        with files.as_user():
+            os.rename(unfinished, part.path)
 
 
 def _discard(path: Path) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
+from typing import TextIO
+
+import psutil
 
 from lab_helpers.core import paths
+from lab_helpers.core.errors import BuildError
+from lab_helpers.node import files
 from lab_helpers.node.build import contained
 from lab_helpers.node.build.store import BUILD_LOGS, Part
 from lab_helpers.node.build.versions import VERSIONS
@@ -24,23 +31,51 @@ def missing_packages(packages: list[str]) -> list[str]:
     return [package for package in packages if package not in installed]
 
 
-def install_packages(report) -> None:
-    """Install what is missing of the Debian packages that building and running need.
+def packages(built: bool) -> list[str]:
+    """Debian's packages that the lab needs: fewer where every part of it is `built`."""
+    return [*VERSIONS["host"]["running"], *([] if built else VERSIONS["host"]["building"])]
+
+
+def available(package: str) -> bool:
+    """Whether apt-get knows where to get `package`; so it is with all of them before its first update."""
+    listed = subprocess.run(["apt-cache", "policy", package], capture_output=True, encoding="utf-8", env={**os.environ, "LC_ALL": "C"})
+    return "Candidate: (none)" not in listed.stdout and (
+        bool(listed.stdout.strip()) or not any(Path("/var/lib/apt/lists").glob("*_Packages*"))
+    )
+
+
+def install_packages(report, packages: list[str]) -> None:
+    """Install what is missing of Debian's `packages`.
 
     Raises
     ------
     BuildError
         When apt-get refuses or cannot reach its mirror.
     """
-    missing = missing_packages(VERSIONS["host"]["packages"])
+    missing = missing_packages(packages)
     if not missing:
         return
-    paths.make_folder(BUILD_LOGS)
     log = BUILD_LOGS / "debian.log"
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    with report.step(f"install {len(missing)} Debian packages") as say:
-        for command in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *missing]):
-            contained.call(command, log, say, env=quiet)
+    with files.as_user():
+        paths.make_folder(BUILD_LOGS)
+        log.unlink(missing_ok=True)
+        out = log.open("a+", encoding="utf-8")
+    with report.step(f"install {len(missing)} Debian packages"), out:
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+            _apt_get(command, out)
+
+
+def _apt_get(arguments: list[str], out: TextIO) -> None:
+    """Run apt-get to its end, whatever becomes of this process or its terminal: dpkg, once killed, refuses all later work."""
+    # A machine that has just come up may be installing updates: they are waited for.
+    command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments]
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # Not by `run`, which kills it when it is interrupted itself.
+    started = subprocess.Popen(command, env=quiet, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+    if code := started.wait():
+        out.seek(0)
+        last = "".join(f"\n    {line.rstrip()}" for line in deque(out, maxlen=8))
+        raise BuildError(f"apt-get failed with exit code {code}:{last}", f"Correct what it names. The whole output: {out.name}")
 
 
 def _go_on_path() -> str | None:
@@ -54,20 +89,32 @@ def _go_on_path() -> str | None:
 
 
 def pip_install(requirement: str, target: Path, say: contained.Say, log: Path) -> None:
-    """Unpack a wheel from PyPI, without its dependencies, into `target`."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-compile",
-        "--target",
-        target,
-        requirement,
-    ]
-    contained.call(command, log, say, as_user=True)
+    """Unpack a wheel from PyPI, without its dependencies, into `target`, if it is one of those whose hashes are known."""
+    target.mkdir(exist_ok=True)
+    pinned = target / "requirements.txt"
+    pinned.write_text(" ".join([requirement, *(f"--hash=sha256:{each}" for each in VERSIONS["wheels"][requirement])]), encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--require-hashes", "--only-binary", ":all:"]
+    contained.call([*pip, "--target", target, "--requirement", pinned], log, say)
+    pinned.unlink()
+
+
+# Maven, which by itself only warns of a file that is not what its registry says.
+MVN = ("mvn", "--batch-mode", "--no-transfer-progress", "--strict-checksums")
+
+
+def check_hash(file: Path, artifact: str) -> None:
+    """Refuse what Maven has fetched as `artifact` unless it is what was pinned.
+
+    Raises
+    ------
+    BuildError
+        With both hashes.
+    """
+    with file.open("rb") as opened:
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    if found != (wanted := VERSIONS["sha256"][artifact]):
+        what = f"{artifact} is not the file that the lab was made with: its sha256 is {found}, and not {wanted}."
+        raise BuildError(what, "Ask whoever runs the Maven repository that you use what happened to it. Nothing of it has been run.")
 
 
 def _fetch_go(directory: Path, say: contained.Say, log: Path) -> None:
@@ -81,13 +128,18 @@ GO_ON_PATH = _go_on_path()
 GO_TOOLS = () if GO_ON_PATH else (GO,)
 
 
+def compilers() -> int:
+    """How many compilers Go may run side by side: one for each processor, if there are two GiB of memory for it."""
+    return max(1, min(os.cpu_count() or 1, int(psutil.virtual_memory().available / (2 * 2**30))))
+
+
 def go_environment() -> dict[str, str]:
     """The environment of every Go command here: static binaries, caches of the lab's own, no toolchain of Go's own choosing."""
     go = paths.CACHE / "go"
     return {
         "CGO_ENABLED": "0",
         # The linker throws debug information away (-s -w); not to make it saves a tenth of the compiler's time.
-        "GOFLAGS": "-trimpath -modcacherw -gcflags=all=-dwarf=false",
+        "GOFLAGS": f"-trimpath -modcacherw -gcflags=all=-dwarf=false -p={compilers()}",
         "GOTOOLCHAIN": "local",
         "GOMODCACHE": str(go / "mod"),
         "GOCACHE": str(go / "build"),
@@ -106,12 +158,13 @@ def go_run(arguments: list[str], log: Path, say: contained.Say, **more) -> None:
     """Run one ``go`` command as the invoking user."""
     environment = go_environment() | more.pop("env", {})
     paths.make_folder(paths.CACHE / "go")
-    contained.call([go_binary(), *arguments], log, say, env=environment, as_user=True, **more)
+    contained.call([go_binary(), *arguments], log, say, env=environment, **more)
 
 
 def go_module(module: str, revision: str, say: contained.Say, log: Path) -> Path:
     """Download a Go module and return its folder (read only: it is Go's own cache)."""
     go_run(["mod", "download", f"{module}@{revision}"], log, say, cwd=paths.CACHE)
     query = [go_binary(), "mod", "download", "-json", f"{module}@{revision}"]
-    out = subprocess.run(query, capture_output=True, encoding="utf-8", env={**os.environ, **go_environment()}, cwd=paths.CACHE)
+    environment = {**os.environ, **go_environment(), "HOME": str(paths.HOME)}
+    out = subprocess.run(contained.wrap(query, as_user=True), capture_output=True, encoding="utf-8", env=environment, cwd=paths.CACHE)
     return Path(json.loads(out.stdout)["Dir"])

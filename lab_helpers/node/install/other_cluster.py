@@ -14,8 +14,8 @@ from lab_helpers.kube.kinds import CONFIG_MAP, DEPLOYMENT
 from lab_helpers.lab import Lab, connect
 from lab_helpers.lab.connection import is_embedded
 from lab_helpers.node import lock
-from lab_helpers.node.build import store
-from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, KUBERNETES, link_tools
+from lab_helpers.node.build import binaries, store
+from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, ISTIOCTL, KUBECTL, KUBERNETES
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.install import addon_manifests, mesh
 from lab_helpers.node.progress import Report
@@ -203,8 +203,14 @@ def _text(overlay: Path) -> str:
 
 
 def _bring_tools(report: Report) -> None:
-    """Build kubectl, istioctl and Istio's manifests, unless they are there."""
+    """Find kubectl and istioctl, of the embedded lab or on ``PATH``; build those of them that are nowhere. Fetch Istio's manifests."""
+    tools, parts = [], [ISTIO_SOURCES]
+    for name, whole, alone in (("kubectl", KUBERNETES, KUBECTL), ("istioctl", ISTIO, ISTIOCTL)):
+        found = None if whole.ready else binaries.on_path(name)
+        part = whole if whole.ready else alone
+        tools.append(found or part.path / name)
+        parts += [] if found else [part]
     with lock.exclusive(lock.CACHE):
         store.clean()
-        store.ensure([KUBERNETES, ISTIO, ISTIO_SOURCES], report)
-        link_tools()
+        store.ensure(parts, report)
+        binaries.link_tools(*tools)

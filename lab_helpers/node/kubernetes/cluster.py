@@ -10,13 +10,14 @@ from pathlib import Path
 import yaml
 
 from lab_helpers.core import paths
-from lab_helpers.core.errors import LabError, NodeError
+from lab_helpers.core.errors import HostError, LabError, NodeError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.kube import objects, pods
 from lab_helpers.kube.apply import put
 from lab_helpers.kube.client import Client
 from lab_helpers.kube.kinds import NAMESPACE, NODE
 from lab_helpers.lab import Lab, connect
+from lab_helpers.node import files
 from lab_helpers.node.build.images import FIRST_STORE, LAYOUTS, STORE
 from lab_helpers.node.kubernetes import pki
 from lab_helpers.node.machine import Machine, inside
@@ -26,10 +27,21 @@ EVERYWHERE = ("default", "kube-system", "kube-public")  # the namespaces that an
 
 
 def write_kubeconfig(machine: Machine) -> None:
-    """Write the lab's kubeconfig, readable by the invoking user alone."""
-    paths.make_folder(paths.KUBECONFIG.parent)
-    pki.write_private(paths.KUBECONFIG, yaml.safe_dump(pki.kubeconfig(machine, "admin")).encode())
-    paths.give_to_user(paths.KUBECONFIG)
+    """Write the lab's kubeconfig, readable by the invoking user alone.
+
+    Raises
+    ------
+    HostError
+        That user may not write it where it belongs.
+    """
+    text = yaml.safe_dump(pki.kubeconfig(machine, "admin")).encode()
+    with files.as_user():
+        paths.make_folder(paths.KUBECONFIG.parent)
+        try:
+            files.write_private(paths.KUBECONFIG, text)
+        except OSError as error:
+            what = f"{paths.KUBECONFIG} cannot be written by {paths.USER.pw_name}: {error.strerror}."
+            raise HostError(what, f"See whose {paths.KUBECONFIG.parent} is, and that no folder has the name of the file.") from error
 
 
 def seed_images(machine: Machine) -> None:
@@ -68,7 +80,8 @@ def import_images(machine: Machine) -> int:
 def _import(machine: Machine, layout: Path) -> None:
     archive = subprocess.Popen(["tar", "--create", "--directory", layout, "."], stdout=subprocess.PIPE)
     command = ["ctr", "--namespace", "k8s.io", "images", "import", "--snapshotter", "overlayfs", "-"]
-    done = subprocess.run(inside(machine, command), stdin=archive.stdout, capture_output=True, encoding="utf-8")
+    with archive.stdout:  # when the reader ends early, tar is to hear of it, and not to wait for us to read
+        done = subprocess.run(inside(machine, command), stdin=archive.stdout, capture_output=True, encoding="utf-8")
     if archive.wait() or done.returncode:
         do = "`meshlab up --rebuild images --rebuild later-images` builds them again."
         raise NodeError(f"The images could not be loaded: {done.stderr.strip()[-600:]}", do)

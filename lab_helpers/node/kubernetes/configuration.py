@@ -9,7 +9,7 @@ import yaml
 
 from lab_helpers.node.build.images import PAUSE_IMAGE
 from lab_helpers.node.kubernetes import pki
-from lab_helpers.node.machine import CGROUP, Machine
+from lab_helpers.node.machine import Machine, cgroups
 
 CONTAINERD = """
 version = 2
@@ -56,7 +56,7 @@ def write(machine: Machine) -> None:
         "clusterDNS": [machine.dns],
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{CGROUP}",
+        "cgroupRoot": f"/{cgroups.NAME}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "podLogsDir": f"{machine.state}/log/pods",

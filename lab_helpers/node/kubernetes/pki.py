@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 
 import trustme
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from lab_helpers.node.files import write_private
 from lab_helpers.node.machine import Machine
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write `content` so that nobody but its owner can read it at any moment."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
 
 
 def folder(machine: Machine) -> Path:

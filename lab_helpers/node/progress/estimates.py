@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError
+from lab_helpers.node import files
 from lab_helpers.node.build import store
 from lab_helpers.node.build.versions import VERSIONS
 
@@ -76,13 +75,6 @@ def _read(path: Path) -> dict[str, float]:
 
 def _write(path: Path, kept: dict[str, float]) -> None:
     """Whole or not at all: a command may be killed at any moment, and another read it."""
-    paths.make_folder(path.parent)
-    handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            json.dump(kept, file, indent=1, sort_keys=True)
-        paths.give_to_user(Path(fresh))
-        os.replace(fresh, path)
-    except BaseException:
-        os.unlink(fresh)
-        raise
+    with files.as_user():
+        paths.make_folder(path.parent)
+        files.write_private(path, json.dumps(kept, indent=1, sort_keys=True).encode())

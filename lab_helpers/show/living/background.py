@@ -22,7 +22,8 @@ class Background:
     show : callable
         ``show(request, step)`` is told of each step.
     fail : callable
-        ``fail(request, error)`` is told of a `LabError`, which ends the work on that request.
+        ``fail(request, error)`` is told of an error, which ends the work on that request; of a mistake of the course's own, too, since
+        nobody sees the traceback of a thread.
     """
 
     def __init__(
@@ -87,3 +88,7 @@ class Background:
                         break
             except LabError as error:
                 self._fail(wanted, error)
+            except Exception as error:
+                what = f"The course itself has made a mistake here: {type(error).__name__}: {error}"
+                told = LabError(what, "Try it once more; if it stays, restart the kernel: Kernel > Restart.")
+                self._fail(wanted, told.with_traceback(error.__traceback__))

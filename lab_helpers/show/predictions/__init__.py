@@ -46,7 +46,9 @@ def predict(name: str, choices: Sequence[str] = (), *, number: str = "") -> None
     """
     if not re.fullmatch(r"\d\d\.[a-z]", str(name)):
         raise LabError(f"{name!r} is not the name of a prediction.", 'Names look like "12.a": chapter, dot, letter.')
-    if isinstance(choices, str) or bool(number) == bool(choices) or len(set(choices)) == 1:
+    if not isinstance(choices, list | tuple) or not all(isinstance(each, str) for each in choices):
+        raise LabError(f"Prediction {name} has {choices!r} to choose from.", 'Give it a list of texts, such as ["no", "yes"].')
+    if bool(number) == bool(choices) or len(set(choices)) == 1:
         raise LabError(f"Prediction {name} has nothing to choose from.", "Give it a list of choices, or what a number counts: number=...")
     if old := _asked.pop(name, None):
         old.close()

@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from html import escape
 
-from lab_helpers.core.errors import LabError
 from lab_helpers.core.manifests import FOLDER, title
-from lab_helpers.core.wait import wait_until, wait_until_none
+from lab_helpers.core.wait import wait_until_none
 from lab_helpers.istio import apply, configuration, converge, installation, istiod, proxies
 from lab_helpers.kube import objects, pods, rollout
 from lab_helpers.kube.apply import Change, put
@@ -31,16 +30,12 @@ from lab_helpers.kube.kinds import (
     SERVICE_ACCOUNT,
 )
 from lab_helpers.lab import chapters
+from lab_helpers.lab.checkpoint.labels import label
 from lab_helpers.lab.leftovers import connections
 from lab_helpers.lab.leftovers import pods as leftovers
 from lab_helpers.show.render import block
 
-INJECTED = {"istio-injection": "enabled"}
-# Labels that would have another mesh mode, or another revision, take the namespace over.
-FOREIGN_LABELS = ("istio.io/rev", "istio.io/dataplane-mode", "istio.io/use-waypoint")
 MESH_WIDE = ("PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication", "Sidecar")
-TRIED = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"}, "spec": {"containers": [{"name": "tried", "image": "none"}]}}
-LABELLED = 20.0  # seconds for the API server to see a label
 ENDED = 60.0  # seconds for a pod to end; the kubelet gives it 30
 APPS = ("productpage", "details", "reviews", "ratings")
 WORKLOADS = (DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, AUTOSCALER, NETWORK_POLICY, REPLICA_SET, POD)
@@ -97,7 +92,8 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
     record = chapters.load(chapter)
     lab.client.require_mark()
     prepared = record.prepare(lab) if record.prepare else []
-    istiod.pods(lab.client)  # raises if Istio is missing, and says what to do
+    if istiod.open_to(lab.client):
+        istiod.pods(lab.client)  # raises if Istio is missing, and says what to do
     if lab.client.get(NAMESPACE, lab.namespace):
         prepared += _accounts(lab, apply.load_for(lab, record.start, FOLDER))
     prepared += installation.undo_changes(lab)
@@ -134,42 +130,6 @@ def reach(lab, name: str, manifests: Iterable[str], injection: bool = True) -> C
     return Checkpoint(name, lab.namespace, changed, _mesh_wide(lab))
 
 
-def label(lab, injection: bool) -> list[Change]:
-    """Make the lab's namespace if it is not there, and have its pods get sidecars, or none."""
-    wanted = INJECTED if injection else {}
-    found = lab.client.get(NAMESPACE, lab.namespace)
-    if found and pods.leaving(found):  # it is made anew as soon as it has gone
-        do = f"See what holds it: kubectl get namespace {lab.namespace} -o yaml, under status."
-        wait_until(lambda: lab.client.get(NAMESPACE, lab.namespace) is None, f"namespace {lab.namespace} to be gone", ENDED, 0.2, do=do)
-        found = None
-    if found is None:
-        lab.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": lab.namespace, "labels": wanted}})
-        return [Change(f"Namespace {lab.namespace}", "created")]
-    labels = pods.labels(found)
-    patch = {
-        **{key: value for key, value in wanted.items() if labels.get(key) != value},
-        **{key: None for key in (*FOREIGN_LABELS, *INJECTED) if key in labels and key not in wanted},
-    }
-    if not patch:
-        return []
-    lab.client.patch(NAMESPACE, lab.namespace, {"metadata": {"labels": patch}})
-    wait_until(
-        lambda: _injects(lab) is injection,
-        f"pods of {lab.namespace} to {'get' if injection else 'be without'} sidecars",
-        LABELLED,
-        do="See whether Istio's webhook answers: kubectl get mutatingwebhookconfigurations; kubectl get pods --namespace istio-system",
-    )
-    return [Change(f"Namespace {lab.namespace}", "configured", "\n".join(f"{key}: {value}" for key, value in patch.items()))]
-
-
-def _injects(lab) -> bool | None:
-    """Whether a pod that is made now gets a proxy: the API server hears of a namespace's new labels a moment after it has written them."""
-    try:
-        return proxies.has_proxy(objects.write(lab.client, TRIED, dry_run=True))
-    except LabError:  # the webhook does not answer yet
-        return None
-
-
 def _foreign(lab, wanted: list[dict]) -> list[dict]:
     """Everything in the namespace that the chapter does not start with: Istio's configuration, and the course's own workloads."""
     kept = {(each["kind"], each["metadata"]["name"]) for each in wanted}
@@ -183,6 +143,8 @@ def _foreign(lab, wanted: list[dict]) -> list[dict]:
 
 def _made_for_the_mesh(lab) -> list[dict]:
     """What a chapter has put into Istio's root namespace, where it governs everybody's: left over, whichever chapter it was."""
+    if not istiod.open_to(lab.client):
+        return []
     found = [each for kind in (*configuration.kinds(lab), *WORKLOADS) for each in lab.client.list(kind, apply.ROOT, apply.MADE_HERE)]
     return [each for each in found if apply.made_here(each) and not _owned(each)]
 
@@ -284,5 +246,7 @@ def _refuses(pod: dict) -> bool:
 
 def _mesh_wide(lab) -> list[str]:
     """Configuration of other people's in Istio's root namespace, which governs every namespace: named, never removed."""
+    if not istiod.open_to(lab.client):
+        return [f"what governs the whole mesh cannot be seen by your account: it may lie in {apply.ROOT}"]
     documents = [each for kind in configuration.kinds(lab) if kind.kind in MESH_WIDE for each in lab.client.list(kind, apply.ROOT)]
     return [f"{title(each)} in istio-system governs this namespace too" for each in documents]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +14,16 @@ import psutil
 from lab_helpers.core import paths
 from lab_helpers.core.errors import HostError, NodeError
 from lab_helpers.core.wait import wait_until
-from lab_helpers.node import boot
 from lab_helpers.node.build.binaries import KUBERNETES
 from lab_helpers.node.build.debian import NODE_ROOT
+from lab_helpers.node.machine import boot, cgroups, state
 
 # A node's namespaces; everything in them ends with the process that this starts.
 UNSHARE = ("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
 # What a program has there: the host's own proxies, say, are none for anything in the lab.
 ENVIRONMENT = ("PATH=/opt/lab/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root")
-CGROUP = "meshlab"
-CGROUP_ROOT = Path("/sys/fs/cgroup")
 AGAIN = "Run `meshlab down` again."
+ADDRESS = "MESHLAB_NODE_ADDRESS"  # says another address for the node than the article's
 
 
 @dataclass(frozen=True)
@@ -35,18 +34,23 @@ class Machine:
     ----------
     name, address : str
         As Kubernetes knows the node.
-    host_address, link : str
-        The host's end of the link: its address and its interface's name.
+    link : str
+        The name of the host's end of the link.
     pods, services : str
         Address ranges (CIDR) of pods and of services; reachable from inside the node only.
     """
 
     name: str = "controlplane"
     address: str = "192.168.128.27"
-    host_address: str = "192.168.128.1"
     link: str = "meshlab0"
     pods: str = "10.244.0.0/16"
     services: str = "10.96.0.0/16"
+
+    @property
+    def host_address(self) -> str:
+        """The address of the host's end of the link: the first of the node's neighbourhood, or the second if that is the node's own."""
+        first, second = (f"{self.address.rpartition('.')[0]}.{number}" for number in (1, 2))
+        return second if self.address == first else first
 
     @property
     def node_pods(self) -> str:
@@ -67,7 +71,45 @@ class Machine:
         return self.state / "unshare.pid"
 
 
-MACHINE = Machine()  # the one that the embedded lab has
+def chosen() -> Machine:
+    """The node of the embedded lab: at the address that `ADDRESS` says in the environment, or else at that of the lab that is there.
+
+    Raises
+    ------
+    HostError
+        What it says is no address that a node could have.
+    """
+    noted = state.read(paths.STATE)
+    given = os.environ.get(ADDRESS, "").strip() or (noted.address if noted else Machine.address)
+    do = f"Name a private IPv4 address that nobody has in {ADDRESS}, such as 10.99.0.2."
+    try:
+        address = ipaddress.IPv4Address(given)
+    except ValueError:
+        raise HostError(f"{ADDRESS} says {given!r}, which is no IPv4 address.", do) from None
+    node = Machine(address=str(address))
+    for what, network in (("pods", node.pods), ("services", node.services)):
+        if address in ipaddress.ip_network(network):
+            raise HostError(f"{ADDRESS} says {given}, which is among those of the lab's {what} ({network}).", do)
+    if not address.is_private or address.is_loopback or address.is_link_local or address.is_unspecified or int(address) % 256 in (0, 255):
+        raise HostError(f"{ADDRESS} says {given}, which is not a private address of one machine.", do)
+    return node
+
+
+MACHINE = chosen()  # the one that the embedded lab has
+
+
+def require_same_address(machine: Machine) -> None:
+    """Refuse to give the node of a lab that is there another address: its certificates name the one that it has.
+
+    Raises
+    ------
+    HostError
+        Naming both.
+    """
+    noted = state.read(machine.state)
+    if noted and noted.address != machine.address:
+        what = f"The lab that is there has the address {noted.address}, and {ADDRESS} says {machine.address}."
+        raise HostError(what, f"Take it down first ({paths.as_root('down')}), or leave {ADDRESS} out.")
 
 
 def _born(pid: int) -> list[str]:
@@ -116,7 +158,7 @@ def start(machine: Machine, log: Path) -> None:
     NodeError
         When the namespaces or the link cannot be made: with the reason the kernel gave.
     """
-    _make_cgroups()
+    cgroups.make(machine.state)
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "STATE": str(machine.state),
@@ -132,6 +174,7 @@ def start(machine: Machine, log: Path) -> None:
     with log.open("w", encoding="utf-8") as out:
         holder = psutil.Popen(held, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, cwd="/")
     machine.pid_file.write_text(" ".join([str(holder.pid), *_born(holder.pid)]), encoding="utf-8")
+    cgroups.enter(holder.pid)
     with holder.stdin as told:
         told.write(b"go\n")
 
@@ -167,7 +210,7 @@ def stop(machine: Machine) -> None:
         wait_until(lambda: all(map(_ended, held)), "the end of the node's processes", 30, error=NodeError, do=AGAIN)
     _remove_link(machine.link)
     machine.pid_file.unlink(missing_ok=True)
-    remove_cgroups()
+    cgroups.remove(machine.state)
 
 
 def _remove_link(name: str) -> None:
@@ -196,7 +239,7 @@ def inside(machine: Machine, command: Sequence[str]) -> list[str]:
 
 def _enter(pid: int, command: Sequence[str]) -> list[str]:
     enter = ["nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--uts", "--ipc", "--root", "--wd", "--"]
-    return [*enter, "/usr/bin/env", "--ignore-environment", *ENVIRONMENT, *map(str, command)]
+    return [*enter, *boot.LESS, "/usr/bin/env", "--ignore-environment", *ENVIRONMENT, *map(str, command)]
 
 
 def processes(machine: Machine) -> list[int]:
@@ -221,50 +264,6 @@ def memory_mib(machine: Machine) -> float | None:
         except psutil.AccessDenied:
             return None
     return total / 2**20
-
-
-def _cgroups() -> list[Path]:
-    """The lab's cgroup in every hierarchy (cgroup v1), or its one cgroup (v2)."""
-    if (CGROUP_ROOT / "cgroup.controllers").exists():
-        return [CGROUP_ROOT / CGROUP]
-    return [
-        path / CGROUP
-        for path in sorted(CGROUP_ROOT.iterdir())
-        if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists()
-    ]
-
-
-def _make_cgroups() -> None:
-    unified = CGROUP_ROOT / "cgroup.subtree_control"
-    if unified.exists():
-        available = (CGROUP_ROOT / "cgroup.controllers").read_text(encoding="utf-8").split()
-        unified.write_text(" ".join(f"+{controller}" for controller in available), encoding="utf-8")
-    for cgroup in _cgroups():
-        cgroup.mkdir(exist_ok=True)
-
-
-def remove_cgroups() -> None:
-    """Remove the lab's cgroups, deepest first, once their last process is gone."""
-    for cgroup in _cgroups():
-        for folder, _, _ in os.walk(cgroup, topdown=False):
-            what = f"the end of the processes in {folder}"
-            wait_until(lambda folder=Path(folder): _rmdir(folder), what, 30, error=NodeError, do=AGAIN)
-
-
-def _rmdir(folder: Path) -> bool:
-    try:
-        folder.rmdir()
-    except FileNotFoundError:
-        pass
-    except OSError:
-        return False
-    return True
-
-
-def forget(machine: Machine) -> None:
-    """Delete the state of a stopped node: etcd's data, its containers, its certificates, its logs."""
-    if machine.state.exists():
-        shutil.rmtree(machine.state)
 
 
 def _host(*command: str) -> None:

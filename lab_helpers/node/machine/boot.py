@@ -26,6 +26,29 @@ done
 mount -o remount,bind,ro proc/sys
 """
 
+# Of the machine's devices the node has those that programs expect everywhere, and the kernel's log, which a kubelet reads; no disk.
+DEVICES = """
+mount -t tmpfs -o mode=755 tmpfs dev
+for device in null zero full random urandom tty kmsg fuse; do
+    if [ -e "/dev/$device" ]; then
+        touch "dev/$device"
+        mount --bind "/dev/$device" "dev/$device"
+    fi
+done
+mkdir dev/pts dev/shm
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
+mount -t tmpfs -o nosuid,nodev tmpfs dev/shm
+ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+for number in 0:stdin 1:stdout 2:stderr; do
+    ln -s "/proc/self/fd/${number%:*}" "dev/${number#*:}"
+done
+[ ! -e proc/sysrq-trigger ] || mount --bind dev/null proc/sysrq-trigger
+"""
+
+# What root in the node has no use for: to load modules, reach devices' ports, reboot, set the clock. Nor has a privileged pod.
+LESS = ("/usr/bin/setpriv", "--bounding-set=-sys_module,-sys_rawio,-sys_boot,-sys_time", "--")
+
 # Everything here happens inside the new namespaces, as root. The node's root is a copy-on-write layer over a Debian
 # of its own, so nothing of the host's files is in sight and nothing that a component writes reaches the host.
 BOOT = f"""
@@ -43,7 +66,7 @@ mount --bind "$STATE/cni" etc/cni/net.d
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount --rbind /sys/fs/cgroup sys/fs/cgroup
-mount --rbind /dev dev
+{DEVICES}
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
 mkdir -p run/lock
@@ -58,7 +81,7 @@ pivot_root . run/host
 umount -l /run/host
 rmdir /run/host
 mount --make-rshared /
-exec /usr/bin/tini -- sleep infinity
+exec {" ".join(LESS)} /usr/bin/tini -- sleep infinity
 """
 
 # Before a link is up, and so before it has an address. Whatever comes in by it the kernel drops then, whoever sent it.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.manifests import title
 from lab_helpers.core.wait import wait_until_none
 from lab_helpers.istio import istiod, proxies
+from lab_helpers.istio.converge import own
 from lab_helpers.kube import channels
 
 DEADLINE = 30.0
@@ -28,12 +29,13 @@ LOG = "Look at its log: kubectl logs -n istio-system deployment/istiod."
 class Before:
     """How far istiod was before a change: what `converged` measures from."""
 
-    pushes: dict[str, istiod.Pushes]
+    pushes: dict[str, istiod.Pushes] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)  # by the own pods, where istiod may not be asked
 
 
 def before(lab) -> Before:
-    """Note how far istiod is; call it right before changing anything."""
-    return Before(istiod.pushes(lab.client))
+    """Note how far istiod is, or the own pods' proxies; call it right before changing anything."""
+    return Before(istiod.pushes(lab.client)) if istiod.open_to(lab.client) else Before(rejected=own.rejected(lab))
 
 
 @channels.kept()
@@ -60,6 +62,8 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
     MeshError
         Names the objects that istiod does not know or the proxies that lag, or passes on why a proxy refused.
     """
+    if not istiod.open_to(lab.client):
+        return own.converged(lab, deadline, since.rejected)
     end = time.monotonic() + deadline
     services = [each for each in deleted if each["kind"] == "Service"]
     deleted = [each for each in deleted if each["kind"] != "Service"]
@@ -86,11 +90,15 @@ def converged(lab, since: Before, written: list[dict], deleted: list[dict], dead
 @channels.kept()
 def settled(lab, deadline: float = DEADLINE) -> int:
     """Wait until every proxy that matters here is connected and has accepted all that istiod sent it; return their number."""
+    if not istiod.open_to(lab.client):
+        return own.converged(lab, deadline)
     return _settled(lab, deadline, proxies.concerned(lab), time.monotonic())
 
 
 def refused_elsewhere(lab) -> list[str]:
     """What proxies of other namespaces have not taken, and why: not this learner's to mend, and no reason to wait."""
+    if not istiod.open_to(lab.client):
+        return []
     return [why for each in istiod.proxies(lab.client) if not _matters(lab, each) for why in each.refused]
 
 
