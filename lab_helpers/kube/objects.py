@@ -18,6 +18,8 @@ from lab_helpers.kube.kinds import Kind
 # Client-side apply, and server-side apply, of kubectl. Edits by hand (kubectl edit, patch, scale) are nobody's file, and stay.
 APPLIED_BY_KUBECTL = (("kubectl-client-side-apply", "Update"), ("kubectl", "Apply"))
 
+BUSY = re.compile(r"etcdserver|timed out|deadline exceeded|leader changed|connection refused|Internal Server Error", re.IGNORECASE)
+
 
 @contextmanager
 def sentences(doing: str) -> Iterator[None]:
@@ -51,10 +53,14 @@ def refusal(doing: str, error: ApiException) -> LabError:
     if said.lstrip().startswith("<") or said.startswith("404 page not found"):
         do = "Look at the address in the kubeconfig, and at what is in between, such as a proxy or a page to log in."
         return ClusterError(f"{doing}: a web page came back ({error.status}), and not from a Kubernetes API server. {said[:200]}", do)
-    if error.status == 403 and "cannot" in said:  # RBAC; quotas and admission refuse by 403 as well, and say what they refuse
+    if error.status == 403 and re.search(
+        r'User ".*" cannot ', said
+    ):  # RBAC; quotas and admission refuse by 403 as well, and say what they refuse
         do = "Ask whoever runs the cluster for that right; book/clusters.md says what a learner's are."
         return ClusterError(f"{doing}: your account may not do that. {said}", do)
-    if error.status == 429 or error.status >= 500 and "webhook" not in said:
+    # By 500 an API server also refuses what it cannot make sense of, such as a field that no schema has.
+    busy = error.status in (429, 502, 503, 504) or error.status == 500 and bool(BUSY.search(said))
+    if busy and "webhook" not in said:
         do = "Wait a moment and try again; whether it is well, meshlab status says."
         return ClusterError(f"{doing}: the API server could not do it ({error.status}). {said}", do)
     return ManifestError(f"{doing}: the API server refused. {said}", _instead(error.status, said))
@@ -67,7 +73,7 @@ def _instead(status: int, said: str) -> str:
         return "A checkpoint makes the lab's namespace; make any other one: kubectl create namespace NAME."
     if status == 409:
         return "Somebody has changed or made it meanwhile: try again."
-    if status >= 500:
+    if "webhook" in said and status >= 500:
         return "Whoever is to look at it first does not answer: kubectl get pods --namespace istio-system."
     return "Correct what it names, then apply again."
 

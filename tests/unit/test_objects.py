@@ -56,6 +56,9 @@ QUOTA = 'pods "a" is forbidden: exceeded quota: small, requested: pods=1, used: 
 ENDING = 'pods "a" is forbidden: unable to create new content in namespace ann because it is being terminated'
 WEBHOOK = 'Internal error occurred: failed calling webhook "rev.namespace.sidecar-injector.istio.io": connection refused'
 CHANGED = 'Operation cannot be fulfilled on services "a": the object has been modified'
+TYPED = (
+    "failed to create typed patch object (default/r; networking.istio.io/v1, Kind=VirtualService): .spec.htp: field not declared in schema"
+)
 INVALID = 'Service "a" is invalid: spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive'
 
 
@@ -70,6 +73,11 @@ INVALID = 'Service "a" is invalid: spec.ports[0].port: Invalid value: 0: must be
         (409, CHANGED, ManifestError, "Somebody has changed or made it meanwhile: try again"),
         (422, INVALID, ManifestError, "Correct what it names"),
         (429, "Too many requests, please try again later.", ClusterError, "Wait a moment"),
+        (500, TYPED, ManifestError, "Correct what it names"),
+        (500, TYPED.replace("htp", "http[0].timeout"), ManifestError, "Correct what it names"),
+        (403, 'pods "a" is forbidden: violates PodSecurity: the pod cannot run as root', ManifestError, "Correct what it names"),
+        (400, TYPED, ManifestError, "Correct what it names"),
+        (400, 'admission webhook "rev.validation.istio.io" denied the request: no', ManifestError, "Correct what it names"),
         (500, WEBHOOK, ManifestError, "does not answer: kubectl get pods --namespace istio-system"),
         (500, "etcdserver: request timed out", ClusterError, "Wait a moment"),
         (503, "service unavailable", ClusterError, "Wait a moment"),
