@@ -10,7 +10,7 @@ from lab_helpers.chapters.c03_install import CHAPTER, connect, keep, restore
 from lab_helpers.core.errors import ClusterError, LabError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.course import run as course
-from lab_helpers.istio import apply, configuration, installation, istiod, proxies
+from lab_helpers.istio import configuration, installation, istiod, proxies
 from lab_helpers.kube.kinds import CONFIG_MAP, Kind
 from lab_helpers.show import checks
 from tests import wreckage
@@ -52,7 +52,7 @@ def other_sets_of_autoscalers(difference):
 
 @before("--replicas=0")
 def istio_is_there_and_what_it_keeps_is_kept(lab):
-    stored = lab.client.get(CONFIG_MAP, configuration.KEPT, apply.ROOT)["data"]["objects"]
+    stored = lab.client.get(CONFIG_MAP, configuration.KEPT, configuration.SAFE)["data"]["objects"]
     assert "PRIVATE KEY" not in stored and '"kind": "Secret"' not in stored
     fails("03.4", lab, ANSWERED, sentence="istiod still runs")
     runs, istiod.runs = istiod.runs, lambda _: False
