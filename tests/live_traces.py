@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from lab_helpers.core import paths
+from lab_helpers.kube import credentials
 from lab_helpers.node import machine
 from lab_helpers.node.machine import MACHINE
 from tests.live import sh
@@ -75,10 +76,18 @@ def traces() -> dict[str, set[str]]:
         "sockets": {" ".join(line.split()[:1] + line.split()[4:6]) for line in listening.splitlines()},
         "kernel settings": {f"{name}={value}" for name, value in kernel_settings().items()},
         "files": {str(path) for path in (*MACHINE.state.parent.glob(f"{MACHINE.state.name}*"), paths.KUBECONFIG) if path.exists()},
-        "temporary files": {str(path) for folder in TEMPORARY for name in TEMPORARY_NAMES for path in folder.glob(name)},
+        "temporary files": {
+            str(path) for folder in TEMPORARY for name in TEMPORARY_NAMES for path in folder.glob(name) if not _in_use(path)
+        },
     }
 
 
 def difference(before: dict[str, set[str]], after: dict[str, set[str]]) -> dict[str, set[str]]:
     """What is in `after` and was not in `before`, by kind."""
     return {kind: found - before[kind] for kind, found in after.items() if found - before[kind]}
+
+
+def _in_use(path: Path) -> bool:
+    """Whether it holds the keys of a process that still runs, which takes them away itself."""
+    pid = path.name.removeprefix(credentials.PREFIX).partition("-")[0]
+    return path.name.startswith(credentials.PREFIX) and Path("/proc", pid).exists()

@@ -80,15 +80,10 @@ def test_a_whole_checkpoint_as_the_account(lab):
 
 
 def test_what_an_own_proxy_refuses_is_told(lab, tmp_path):
-    value = {"name": "nobody", "typed_config": {"@type": "type.googleapis.com/nobody.knows.This"}}
-    patch = {"operation": "INSERT_FIRST", "value": value}
-    match = {
-        "context": "SIDECAR_OUTBOUND",
-        "listener": {"filterChain": {"filter": {"name": "envoy.filters.network.http_connection_manager"}}},
-    }
+    patch = {"operation": "MERGE", "value": {"connect_timeout": "-5s"}}  # Istio does not look at it, and no proxy takes it
     document = {
         "apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": {"name": "refused"},
-        "spec": {"configPatches": [{"applyTo": "HTTP_FILTER", "match": match, "patch": patch}]},
+        "spec": {"configPatches": [{"applyTo": "CLUSTER", "match": {"context": "SIDECAR_OUTBOUND"}, "patch": patch}]},
     }  # fmt: skip
     path = tmp_path / "refused.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
