@@ -33,6 +33,12 @@ def test_an_application_does_not_run_as_root(folder):
     assert folder == "httpbin" or (users and all(user.isdigit() and int(user) > 0 for user in users)), users
 
 
+@pytest.mark.parametrize("folder", APPLICATIONS)
+def test_no_application_needs_ipv6(folder):
+    """Booted without it, a machine's programs cannot even ask for such a socket: the page ended at its start, again and again."""
+    assert "[::]" not in containerfile(folder)
+
+
 def test_every_node_module_is_held_by_a_hash_and_by_no_address():
     text = (FOLDER / "ratings/package-lock.json").read_text()
     modules = {name: module for name, module in json.loads(text)["packages"].items() if name}
