@@ -7,6 +7,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from lab_helpers.node.build.applications import FOLDER, REVIEWS_VERSIONS
+from lab_helpers.node.build.binaries import SOURCES
+from lab_helpers.node.build.versions import VERSIONS
 
 APPLICATIONS = ("productpage", "details", "ratings", "reviews", "httpbin", "curl")
 
@@ -31,6 +33,12 @@ def test_an_application_does_not_run_as_root(folder):
     assert folder == "httpbin" or (users and all(user.isdigit() and int(user) > 0 for user in users)), users
 
 
+@pytest.mark.parametrize("folder", APPLICATIONS)
+def test_no_application_needs_ipv6(folder):
+    """Booted without it, a machine's programs cannot even ask for such a socket: the page ended at its start, again and again."""
+    assert "[::]" not in containerfile(folder)
+
+
 def test_every_node_module_is_held_by_a_hash_and_by_no_address():
     text = (FOLDER / "ratings/package-lock.json").read_text()
     modules = {name: module for name, module in json.loads(text)["packages"].items() if name}
@@ -48,6 +56,20 @@ def test_maven_is_told_every_version():
     for item in wanted:
         version = re.sub(r"\$\{(.+?)\}", lambda name: properties[name[1]], item.findtext("m:version", "", space))
         assert re.fullmatch(r"\d+(\.\d+)+", version), (item.findtext("m:artifactId", "", space), version)
+
+
+def test_liberty_is_the_one_that_is_pinned():
+    version = re.search("<liberty.version>(.*)</liberty.version>", (FOLDER / "reviews/pom.xml").read_text())[1]
+    assert f"io.openliberty:openliberty-runtime:{version}:zip" in VERSIONS["sha256"]
+
+
+@pytest.mark.parametrize("name", ["istio", "httpbin", "fortio"])
+def test_a_go_module_is_the_one_of_the_versions_and_all_that_goes_in_has_a_hash(name):
+    wanted = f"{VERSIONS[name]['module']} {VERSIONS[name]['revision']}"
+    folder = SOURCES / name
+    required = re.findall(r"^(?:require )?\t?(\S+ v\S+)(?: // indirect)?$", (folder / "go.mod").read_text(), re.MULTILINE)
+    hashed = set(re.findall(r"^(\S+ v\S+?)(?:/go\.mod)? h1:", (folder / "go.sum").read_text(), re.MULTILINE))
+    assert wanted in required and set(required) <= hashed
 
 
 def test_the_jvm_looks_for_its_class_archive_where_the_build_leaves_it():

@@ -94,13 +94,6 @@ def test_where_root_may_not_keep_files_of_its_own(tmp_path):
     assert "'well': False" in said and "Permission denied" in said and "a link to a folder there" in said
 
 
-def test_without_ipv6_at_all(monkeypatch, tmp_path):
-    assert host._ipv6().well == Path("/proc/net/if_inet6").exists()
-    monkeypatch.setattr(host, "Path", lambda path: tmp_path / "none")
-    check = host._ipv6()
-    assert not check.well and "ipv6.disable=1" in check.do
-
-
 @pytest.mark.parametrize(("cpus", "gib", "compilers"), [(32, 8, 4), (2, 64, 2), (32, 0.5, 1), (1, 8, 1)])
 def test_no_more_compilers_than_there_is_memory_for(monkeypatch, cpus, gib, compilers):
     """One for each of 32 processors took more than 8 GiB."""

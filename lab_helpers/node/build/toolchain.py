@@ -161,10 +161,10 @@ def go_run(arguments: list[str], log: Path, say: contained.Say, **more) -> None:
     contained.call([go_binary(), *arguments], log, say, env=environment, **more)
 
 
-def go_module(module: str, revision: str, say: contained.Say, log: Path) -> Path:
-    """Download a Go module and return its folder (read only: it is Go's own cache)."""
-    go_run(["mod", "download", f"{module}@{revision}"], log, say, cwd=paths.CACHE)
-    query = [go_binary(), "mod", "download", "-json", f"{module}@{revision}"]
+def go_module(module: str, requirer: Path, say: contained.Say, log: Path) -> Path:
+    """Download a Go module as the module of ours in the folder `requirer` pins it; return its folder (read only: it is Go's own cache)."""
+    go_run(["mod", "download", module], log, say, cwd=requirer)
+    query = [go_binary(), "list", "-m", "-json", module]
     environment = {**os.environ, **go_environment(), "HOME": str(paths.HOME)}
-    out = subprocess.run(contained.wrap(query, as_user=True), capture_output=True, encoding="utf-8", env=environment, cwd=paths.CACHE)
+    out = subprocess.run(contained.wrap(query, as_user=True), capture_output=True, encoding="utf-8", env=environment, cwd=requirer)
     return Path(json.loads(out.stdout)["Dir"])

@@ -101,12 +101,6 @@ def _cache() -> Check:
     )
 
 
-def _ipv6() -> Check:
-    there = Path("/proc/net/if_inet6").exists()
-    do = "Bookinfo's page listens on an IPv6 socket, though all it is asked is IPv4: boot without ipv6.disable=1."
-    return Check("IPv6", "there" if there else "switched off at boot", "there", there, do)
-
-
 def _inotify() -> Check:
     found = int(INOTIFY.read_text(encoding="utf-8")) if INOTIFY.exists() else 0
     do = f"Raise the kernel's limit: sysctl -w {SYSCTL}={INOTIFY_INSTANCES} (each proxy takes three of them)."
@@ -137,7 +131,7 @@ def checks(node: Machine | None, built: bool) -> list[Check]:
         lambda: _disk(paths.STATE, DISK_GIB["run"], "the lab"),
     ]
     looks += [lambda feature=feature: kernel.has(feature) for feature in kernel.NEEDED]
-    looks += [kernel.overlay, kernel.controllers, kernel.kmsg, _inotify, _ipv6, _cache, lambda: _packages(built)]
+    looks += [kernel.overlay, kernel.controllers, kernel.kmsg, _inotify, _cache, lambda: _packages(built)]
     looks += [lambda: network.addresses(node), lambda: network.link(node)] if node else []
     return [look() for look in looks]
 
