@@ -19,7 +19,7 @@ class Cluster:
 
 def pod(name, ready=True, spec=None, status=None, **labels):
     return {
-        "metadata": {"name": name, **({"labels": labels} if labels else {})},
+        "metadata": {"name": name, "namespace": "default", **({"labels": labels} if labels else {})},
         "spec": {"containers": [{"name": "app"}], **(spec or {})},
         "status": {"conditions": [{"type": "Ready", "status": str(ready)}], **(status or {})},
     }

@@ -1,8 +1,9 @@
-"""What one Envoy knows and has counted, read from its admin port."""
+"""What one Envoy knows and has counted, read from its admin port; and what it has written of requests."""
 
 from __future__ import annotations
 
-from lab_helpers.kube import channels
+from lab_helpers.kube import channels, objects, pods
+from lab_helpers.kube.client import Client
 
 ADMIN = 15000
 
@@ -11,6 +12,18 @@ def clusters(lab, pod: str, namespace: str | None = None) -> list[dict]:
     """All upstream clusters of the proxy in `pod`, with their hosts and counters (Envoy's ``/clusters?format=json``)."""
     answer = channels.get_json(lab.client, namespace or lab.namespace, pod, ADMIN, "/clusters?format=json")
     return answer.get("cluster_statuses", [])
+
+
+@objects.sentences("Reading a proxy's log")
+def access_log(client: Client, pod: dict, lines: int = 200) -> list[str]:
+    """The access log of the proxy in `pod`, as far as it is within the last so many lines that its container has printed.
+
+    Raises
+    ------
+    TrafficError
+        It cannot be read.
+    """
+    return [line for line in pods.log(client, pod, "istio-proxy", tailLines=lines).splitlines() if line.startswith("[")]
 
 
 def service_of(cluster: str) -> tuple[str, str]:

@@ -158,9 +158,7 @@ def has_sidecar(lab) -> bool:
 
 
 def _client_pod(lab, app: str) -> dict:
-    if pod := pods.ready_pod(lab.client, app):
-        return pod
-    raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace} to send from.", f'lab.apply("shared/{app}.yaml")')
+    return pods.require_ready(lab.client, app, f'lab.apply("shared/{app}.yaml")')
 
 
 def find_service(lab, name: str) -> dict:

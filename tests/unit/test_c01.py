@@ -98,7 +98,7 @@ def test_on_three_nodes_the_eavesdropper_is_moved_to_where_the_call_arrives(monk
     monkeypatch.setattr(wire.rollout, "complete", lambda client, names: None)
     assert wire._eavesdropper(lab, at) == "eavesdropper-1-a"
     assert moved == ([] if start == node else [(DEPLOYMENT, "eavesdropper", node)])
-    with pytest.raises(TrafficError, match="no ready pod 'ghost' in namespace default to listen at"):
+    with pytest.raises(TrafficError, match="no ready pod 'ghost' in namespace default"):
         wire._eavesdropper(lab, "ghost")
 
 

@@ -37,9 +37,9 @@ def test_without_an_answer_there_is_neither_status_nor_header():
 def test_curl_says_what_is_wrong_with_its_options_and_where_it_cannot_run():
     with pytest.raises(TrafficError, match="cannot be read as options"):
         curl(Cluster({}), "-H 'Host: a")
-    with pytest.raises(TrafficError, match="No pod of plain-client is ready"):
+    with pytest.raises(TrafficError, match="no ready pod 'plain-client'"):
         curl(Cluster({}), "-I http://own-ingress/")
-    with pytest.raises(TrafficError, match="No pod of plain-client is ready"):
+    with pytest.raises(TrafficError, match="no ready pod 'plain-client'"):
         hand(Cluster({}), trusted=Authority("A"))
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lab_helpers.chapters.c14_mirroring import access, both_ends, check, checks, ends, given_up, heard, sent_by_client
-from lab_helpers.core.errors import MeshError
+from lab_helpers.core.errors import MeshError, TrafficError
 from lab_helpers.core.statistics import power, required_n
 from lab_helpers.kube.client import Answer
 from lab_helpers.kube.kinds import POD
@@ -48,7 +48,7 @@ def test_what_the_client_has_sent_is_summed_over_the_clusters_of_a_version(monke
     assert sent_by_client(lab).to_dict("index") == {
         "v2": {"requests": 41, "open": 0, "failed": 2}, "v5": {"requests": 40, "open": 40, "failed": 0},
     }  # fmt: skip
-    with pytest.raises(MeshError, match="no ready pod 'client'"):
+    with pytest.raises(TrafficError, match="no ready pod 'client'"):
         sent_by_client(Cluster({POD: there}))
 
 

@@ -87,7 +87,7 @@ def test_the_certificate_that_a_proxy_holds_is_the_first_of_its_own(monkeypatch)
     shown = {"certificates": [{"ca_cert": [{"serial_number": "9"}]}, {"cert_chain": [{"serial_number": "7"}]}]}
     monkeypatch.setattr(certificates.channels, "get_json", lambda *_: shown)
     assert certificates.held(lab, "client") == "7"
-    with pytest.raises(MeshError, match="no ready pod 'nobody'"):
+    with pytest.raises(TrafficError, match="no ready pod 'nobody'"):
         certificates.held(lab, "nobody")
 
 
@@ -202,7 +202,7 @@ def test_a_way_that_is_none_is_told_and_a_reset_is_one_whatever_curl_says(monkey
     assert ways.ask(lab, "client")["client"].startswith("curl: (6)")
     with pytest.raises(TrafficError, match="'telnet' is no way to ask"):
         ways.ask(lab, "telnet")
-    with pytest.raises(TrafficError, match="no ready pod of 'details'"):
+    with pytest.raises(TrafficError, match="no ready pod 'details'"):
         ways.ask(lab, "client, by address", service="details")
 
 
@@ -227,17 +227,18 @@ def test_a_line_of_an_access_log_is_read_and_any_other_is_none():
 
 def test_only_what_was_written_of_the_call_counts(monkeypatch):
     written = {"client": [HTTP, OTHER], "ratings": [REFUSED]}
-    monkeypatch.setattr(logs, "_log", lambda lab, app: list(written[app]))
+    raw = lambda path, params: SimpleNamespace(status=200, text="\n".join(written[path.split("/")[-2]]))  # noqa: E731
+    lab = Cluster({POD: [pod(app, app=app) for app in written]}, raw=raw)
 
     def send():
         written["client"] += [HTTP.replace("52.004Z", "59.004Z"), OTHER.replace("51.919Z", "59.919Z")]
         written["ratings"].append(REFUSED.replace("50.055Z", "59.055Z"))
 
-    told = logs.logged(None, send, "client", "ratings", path="/ratings")
+    told = logs.logged(lab, send, "client", "ratings", path="/ratings")
     assert list(told["flags"]) == ["UC", "NR"] and list(told.index) == ["client", "ratings"]
     monkeypatch.setattr(logs, "LATE", 0.2)
     with pytest.raises(MeshError, match="client to write their logs"):
-        logs.logged(None, lambda: None, "client", path="/ratings")
+        logs.logged(lab, lambda: None, "client", path="/ratings")
 
 
 def dump(*modes, name="outbound|8000||httpbin.default.svc.cluster.local"):
@@ -254,7 +255,7 @@ def test_how_a_client_is_to_speak_stands_with_each_endpoint(monkeypatch):
         assert endpoints.spoken(lab, "client", "httpbin") is all_safe
     with pytest.raises(MeshError, match="knows no pod of details"):
         endpoints.spoken(lab, "client", "details")
-    with pytest.raises(MeshError, match="no ready pod 'nobody'"):
+    with pytest.raises(TrafficError, match="no ready pod 'nobody'"):
         endpoints.spoken(lab, "nobody", "details")
 
 
@@ -280,12 +281,12 @@ def test_an_agent_s_log_is_the_history_of_its_certificates():
 
 
 def test_a_pod_that_renews_nothing_is_told(monkeypatch):
-    lab = Cluster({POD: [pod("httpbin-1", app="httpbin")]}, raw=lambda path, params: SimpleNamespace(text=AGENT))
+    lab = Cluster({POD: [pod("httpbin-1", app="httpbin")]}, raw=lambda path, params: SimpleNamespace(status=200, text=AGENT))
     assert len(rotation.history(lab, "httpbin", at_least=3)) == 3
     monkeypatch.setattr(rotation, "PATIENCE", 0.1)
     with pytest.raises(MeshError, match="the agent of httpbin to renew its certificate"):
         rotation.history(lab, "httpbin", at_least=4)
-    with pytest.raises(MeshError, match="no ready pod 'nobody'"):
+    with pytest.raises(TrafficError, match="no ready pod 'nobody'"):
         rotation.history(lab, "nobody")
 
 
@@ -317,7 +318,7 @@ def test_requests_that_go_on_are_stopped_by_the_number_of_their_process(monkeypa
     going = calls.Going(Cluster({POD: [pod("client-1", app="client")]}))
     assert going.process == "123" and "--rate 4/s" in ran[0][2]
     assert going.stop().to_dict() == {"200": 2, "503": 1} and ran[1][-1] == "123"
-    with pytest.raises(TrafficError, match="No pod of client is ready"):
+    with pytest.raises(TrafficError, match="no ready pod 'client'"):
         calls.Going(Cluster({}))
 
 

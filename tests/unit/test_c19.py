@@ -204,8 +204,8 @@ def test_readers_get_what_they_need_and_nothing_else(statuses, sentence, answeri
         ("a reader", "GET http://details:9080/details/0", "a reader cannot ask"),
         ("client", 'GET http://details:9080/a"\nhead', "is no question"),
         ("client", "GET http://details:9080/#a", "is no question"),
-        ("nobody", "GET http://details:9080/", "No pod of nobody is ready"),
-        ("a,b=c", "GET http://details:9080/", "No pod of a,b=c is ready"),
+        ("nobody", "GET http://details:9080/", "no ready pod 'nobody'"),
+        ("a,b=c", "GET http://details:9080/", "no ready pod 'a,b=c'"),
     ],
 )
 def test_what_is_no_question_gets_a_sentence(caller, question, sentence):
@@ -245,6 +245,7 @@ def test_one_curl_asks_everything_and_sends_paths_as_they_are_written(monkeypatc
 class Log:
     """An access log of which another line is written each time that it is read."""
 
+    status = 200
     line = '[2026-01-01T00:00:00.000Z] "GET /details/0?{} HTTP/1.1" 403 - rbac_access_denied_matched_policy[{}] - "-" 0 19\n'
 
     def __init__(self, *lines):
@@ -290,7 +291,7 @@ def test_counters_of_all_ports_are_summed_and_those_of_what_is_tried_told_apart(
     monkeypatch.setattr(reasons.channels, "get_json", lambda *where: told)
     lab = Cluster({POD: [pod("ratings-1", app="ratings")]})
     assert dict(reasons.verdicts(lab, "ratings")) == {"allowed": 20, "denied": 3, "shadow_allowed": 12, "shadow_denied": 8}
-    with pytest.raises(TrafficError, match="No pod of nobody"):
+    with pytest.raises(TrafficError, match="no ready pod 'nobody'"):
         reasons.verdicts(lab, "nobody")
 
 

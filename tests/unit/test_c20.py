@@ -302,7 +302,7 @@ def test_answers_that_never_become_alike_are_told(mesh, monkeypatch):
     [
         (["client"], ["detials"], "'detials' is not a service of Bookinfo"),
         (["clinet"], ["details"], "no ready pod 'clinet' in namespace default"),
-        (["a reader"], ["productpage"], "no ready pod 'a reader' in namespace istio-system"),
+        (["a reader"], ["productpage"], "no ready pod 'istio-ingressgateway' in namespace istio-system"),
     ],
 )
 def test_who_cannot_ask_or_be_asked_gets_a_sentence(mesh, callers_, services, sentence):

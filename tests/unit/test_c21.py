@@ -9,6 +9,7 @@ from joserfc import jwt
 
 from lab_helpers.chapters.c21_jwt import asking, checks, keysets, minting, pictures, rotation, server, tokens
 from lab_helpers.core.errors import ManifestError, MeshError, TrafficError
+from lab_helpers.core.http import Answer
 from lab_helpers.istio import istiod
 from lab_helpers.istio.analysis import tokens as by_proxy
 from lab_helpers.kube.commands import Output
@@ -178,7 +179,7 @@ def test_what_a_proxy_has_is_read_by_issuer_and_the_key_of_istiod_is_told_from_a
         "https://a.example": ["one", "two"], "https://b.example": [keysets.NOBODYS],
         "https://c.example": ["(no key set: <html>…)"], "https://d.example": ["(no kid)"],
     }  # fmt: skip
-    with pytest.raises(MeshError, match="No pod of productpage is ready"):
+    with pytest.raises(TrafficError, match="no ready pod 'productpage'"):
         keysets.keys_of(Cluster({}))
 
 
@@ -267,7 +268,7 @@ def test_tokens_are_sent_each_by_a_request_of_its_own_and_none_is_in_the_line(mo
     monkeypatch.setattr(asking.channels, "execute", lambda *_: asking.channels.Done("\x1eHTTP/1.1 200 OK\r\n\r\n<html>", "", 0))
     answer = asking.ask(lab, token, host="books.example", method="POST")
     assert token not in str(answer) and '-X POST -H "Host: books.example" -H "Authorization: Bearer $TOKEN"' in answer.command
-    with pytest.raises(TrafficError, match="No pod of plain-client is ready"):
+    with pytest.raises(TrafficError, match="no ready pod 'plain-client'"):
         asking.ask(Cluster({}), token)
 
 
@@ -283,14 +284,12 @@ def test_only_a_file_of_its_folder_is_published():
     for name in ("../etc/passwd", "jwks", "a b.json"):
         with pytest.raises(TrafficError, match="cannot show"):
             server.publish(Cluster({}), {}, name)
-    with pytest.raises(TrafficError, match="No pod of keys is ready"):
+    with pytest.raises(TrafficError, match="no ready pod 'keys'"):
         server.publish(Cluster({}), {}, "a.json")
 
 
 def test_visits_are_read_from_what_the_server_prints():
-    raw = type(
-        "Text", (), {"text": "GET /a.json 200 Go-http-client/1.1 None\nTraceback\nGET /b.json?token=a.b.c 404 curl/8.16.0 quentin\n"}
-    )
+    raw = Answer(200, {}, b"GET /a.json 200 Go-http-client/1.1 None\nTraceback\nGET /b.json?token=a.b.c 404 curl/8.16.0 quentin\n")
     lab = Cluster({server.pods.POD: [pod("keys-1", app="keys")]}, raw=lambda path, params: raw)
     assert server.visits(lab, "a.json").values.tolist() == [["/a.json", 200, "Go-http-client/1.1", "None"]]
     assert (
@@ -307,7 +306,7 @@ def test_what_istiod_could_not_read_is_told_once_by_address(monkeypatch):
 {line} "http://keys:8080/b.json": status 500
 """
     monkeypatch.setattr(server.istiod, "pods", lambda client: [{"metadata": {"name": "istiod-1", "namespace": "istio-system"}}])
-    lab = Cluster({}, raw=lambda path, params: type("Text", (), {"text": log}))
+    lab = Cluster({}, raw=lambda path, params: Answer(200, {}, log.encode()))
     assert server.failures(lab, "a.json").values.tolist() == [
         ["http://keys:8080/a.json", "status 404"],
         ["http://keys:9999/a.json", "dial tcp 10.0.0.1:9999: connect: connection refused"],

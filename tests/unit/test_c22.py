@@ -13,6 +13,7 @@ from cryptography import x509
 from lab_helpers.chapters.c22_egress import checks, drawings, everybody, lines, visitor, visits
 from lab_helpers.chapters.c22_egress.checks import COFFEE, LOST, PLAIN, TEA
 from lab_helpers.core.errors import MeshError, TrafficError
+from lab_helpers.core.http import Answer
 from lab_helpers.core.manifests import load
 from lab_helpers.istio import apply, gateway
 from lab_helpers.istio.analysis import entries
@@ -161,9 +162,9 @@ def test_what_curl_has_printed_is_read():
 def test_who_cannot_ask_is_told_why():
     with pytest.raises(TrafficError, match="cannot be read as options"):
         visits.curl(Cluster({}), "-H 'Host: a")
-    with pytest.raises(TrafficError, match="No pod of client is ready"):
+    with pytest.raises(TrafficError, match="no ready pod 'client'"):
         visits.curl(Cluster({}), COFFEE)
-    with pytest.raises(TrafficError, match="No pod of reviews is ready"):
+    with pytest.raises(TrafficError, match="no ready pod 'reviews'"):
         visits.reach(Cluster({}), [COFFEE], ["reviews"])
 
 
@@ -190,13 +191,15 @@ def test_a_way_is_the_cluster_that_was_counted_and_a_visitor_is_who_has_the_addr
 def test_what_is_logged_begins_after_the_mark_and_is_waited_for(monkeypatch):
     """Lines of requests from before, which the proxy writes late, are not among them."""
     log, sent = ["[1] late", "[1] before"], []
-    lab = Cluster({POD: [pod("client-1-1", app="client")]}, raw=lambda path, params: SimpleNamespace(text="\n".join(["info", *log])))
+    lab = Cluster({POD: [pod("client-1-1", app="client")]}, raw=lambda *_: Answer(200, {}, "\n".join(["info", *log]).encode()))
     monkeypatch.setattr(lines.channels, "execute", lambda client, pod, app, command: sent.append(command[-1]))
     with lines.logged(lab, 1) as found:
         log += [f"[2] GET {sent[0].removeprefix('http://details:9080')}", "[3] ours"]
     assert found.found == ["[3] ours"] and str(found.shown).endswith("--tail 1\n[3] ours")
     monkeypatch.setattr(lines, "FLUSHED", 0.1)
     with pytest.raises(MeshError, match="1 lines in the log of client's proxy: it has 0"), lines.logged(lab, 1):
+        pass
+    with pytest.raises(TrafficError, match="no ready pod 'nobody'"), lines.logged(lab, 1, "nobody"):
         pass
 
 

@@ -46,7 +46,7 @@ def attempts(lab, callers: Iterable[str], requests: Iterable[str], service: str 
     for request in requests:
         if len(request.split(" ")) != 2 or not request.split(" ")[1].startswith("/"):
             raise TrafficError(f"{request!r} is not a request.", 'Write method and path: "GET /ratings/0".')
-    senders = {caller: _pod(lab, caller) for caller in callers}
+    senders = {caller: pods.require_ready(lab.client, caller)["metadata"]["name"] for caller in callers}
     every = [(caller, request) for caller in callers for request in requests]
 
     def send(one: tuple[str, str]) -> int:
@@ -64,9 +64,3 @@ def attempts(lab, callers: Iterable[str], requests: Iterable[str], service: str 
         statuses = list(pool.map(send, every))
     table = pd.DataFrame(every, columns=["caller", "request"]).assign(status=statuses)
     return table.pivot(index="caller", columns="request", values="status").loc[callers, requests].rename_axis(columns=None)
-
-
-def _pod(lab, app: str) -> str:
-    if pod := pods.ready_pod(lab.client, app):
-        return pod["metadata"]["name"]
-    raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace} to send from.", "kubectl get pods lists them.")

@@ -74,8 +74,4 @@ def _row(node: dict) -> dict:
 
 def reader(lab) -> str:
     """Name of the pod ``node-reader``."""
-    if pod := pods.ready_pod(lab.client, READER):
-        return pod["metadata"]["name"]
-    raise TrafficError(
-        f"There is no ready pod {READER!r} in namespace {lab.namespace}.", 'lab.apply("02_lab_environment/01-node-reader.yaml")'
-    )
+    return pods.require_ready(lab.client, READER, 'lab.apply("02_lab_environment/01-node-reader.yaml")')["metadata"]["name"]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 
 from lab_helpers.core.errors import QueryError
-from lab_helpers.kube import objects
+from lab_helpers.kube import objects, pods
 from lab_helpers.kube.kinds import POD, SERVICE
 from lab_helpers.traffic import prometheus
 from lab_helpers.traffic.prometheus import Window
@@ -45,18 +45,20 @@ def logs(lab, service: str, since: Window | str = "1m", container: str | None = 
     ------
     QueryError
         No such Service, or none of its pods has such a container.
+    TrafficError
+        One of the logs cannot be read.
     """
     namespace = "istio-system" if service == "istio-ingressgateway" else lab.namespace
     found = {each["metadata"]["name"]: each for each in lab.client.list(SERVICE, namespace)}.get(service)
     if found is None:
         raise QueryError(f"Namespace {namespace} has no Service {service!r}.", "kubectl get services lists them.")
-    pods = lab.client.list(POD, namespace, found["spec"].get("selector"))
-    places = [(pod["metadata"]["name"], each) for pod in pods for each in _containers(pod) if container in (None, each)]
+    there = lab.client.list(POD, namespace, found["spec"].get("selector"))
+    places = [(pod, each) for pod in there for each in _containers(pod) if container in (None, each)]
     if not places:
         raise QueryError(f"Service {service} has no pod with a container {container or 'at all'}.", "kubectl describe pods lists them.")
     start, end = _range(lab, since)
     with ThreadPoolExecutor(4) as pool:
-        rows = [row for found in pool.map(lambda place: _lines(lab, namespace, *place, start), places) for row in found]
+        rows = [row for found in pool.map(lambda place: _lines(lab, *place, start), places) for row in found]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["time"] = pd.to_datetime(table["time"], utc=True)
     return table[(table["time"] >= start) & (table["time"] <= end)].sort_values("time", ignore_index=True)
@@ -72,12 +74,13 @@ def _range(lab, since: Window | str) -> tuple[pd.Timestamp, pd.Timestamp]:
     return pd.Timestamp(start, unit="s", tz="UTC"), pd.Timestamp(end, unit="s", tz="UTC")
 
 
-def _lines(lab, namespace: str, pod: str, container: str, start: pd.Timestamp) -> list[tuple]:
+def _lines(lab, pod: dict, container: str, start: pd.Timestamp) -> list[tuple]:
+    if pod["status"].get("phase") == "Pending":  # nothing has begun in it that could have logged
+        return []
     # The API server takes whole seconds only; the caller sorts out the rest.
-    params = {"container": container, "timestamps": "true", "sinceTime": start.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    answer = lab.client.raw(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", params)
-    lines = (line.partition(" ") for line in answer.text.splitlines()) if answer.status == 200 else ()
-    return [(time, pod, container, "access" if ACCESS.match(text) else "log", text) for time, _, text in lines if text.strip()]
+    text = pods.log(lab.client, pod, container, timestamps="true", sinceTime=start.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    lines, name = (line.partition(" ") for line in text.splitlines()), pod["metadata"]["name"]
+    return [(time, name, container, "access" if ACCESS.match(text) else "log", text) for time, _, text in lines if text.strip()]
 
 
 def _containers(pod: dict) -> list[str]:

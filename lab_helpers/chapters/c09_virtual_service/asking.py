@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab_helpers.core.errors import TrafficError
 from lab_helpers.kube import channels, pods
 
 
@@ -43,9 +42,7 @@ def ask(lab, url: str, caller: str = "client", *options: str) -> Reply:
     TrafficError
         There is no such pod.
     """
-    pod = pods.ready_pod(lab.client, caller)
-    if pod is None:
-        raise TrafficError(f"There is no ready pod {caller!r} in namespace {lab.namespace}.", f'lab.apply("shared/{caller}.yaml")')
+    pod = pods.require_ready(lab.client, caller, f'lab.apply("shared/{caller}.yaml")')
     command = ["curl", "--disable", "--silent", "--include", "--max-time", "20", *options, url]
     return read(channels.execute(lab.client, pod["metadata"]["name"], caller, command).stdout)
 

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pandas as pd
 
-from lab_helpers.core.errors import TrafficError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.kube import channels, pods
 
@@ -65,21 +64,16 @@ def listening(lab) -> Iterator[Heard]:
     Raises
     ------
     TrafficError
-        httpbin does not run.
+        httpbin does not run, or its log cannot be read.
     """
-    pod = pods.ready_pod(lab.client, APP)
-    if pod is None:
-        raise TrafficError(
-            f"There is no ready pod {APP!r} in namespace {lab.namespace}.", 'lab.apply("09_virtual_service/05-httpbin.yaml")'
-        )
-    name, heard = pod["metadata"]["name"], Heard()
-    begin = _mark(lab, name, BEGIN)
+    pod = pods.require_ready(lab.client, APP, 'lab.apply("09_virtual_service/05-httpbin.yaml")')
+    heard = Heard()
+    begin = _mark(lab, pod, BEGIN)
     yield heard
-    end = _mark(lab, name, END)
+    end = _mark(lab, pod, END)
 
     def complete() -> str:
-        params = {"container": APP, "tailLines": LINES}
-        text = lab.client.raw(f"/api/v1/namespaces/{lab.namespace}/pods/{name}/log", params).text
+        text = pods.log(lab.client, pod, APP, tailLines=LINES)
         return text if f'{end}"' in text else ""
 
     log = wait_until(complete, "httpbin's log", 10, 0.02, do=f"kubectl logs deployment/{APP} -c {APP}")
@@ -94,8 +88,8 @@ def answered(log: str, begin: str, end: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "path", "status"])
 
 
-def _mark(lab, pod: str, path: str) -> str:
+def _mark(lab, pod: dict, path: str) -> str:
     """Have httpbin log something that can be found again, by a way that no proxy is on: the pod's own loopback."""
     mark = f"mark={uuid4().hex}"
-    channels.get(lab.client, lab.namespace, pod, PORT, f"{path}?{mark}")
+    channels.get(lab.client, lab.namespace, pod["metadata"]["name"], PORT, f"{path}?{mark}")
     return mark

@@ -52,9 +52,7 @@ def table(listed: list[dict]) -> pd.DataFrame:
 
 def _virtual_host(lab, service: str) -> dict:
     """What the client's proxy has for the hosts of a Service: domains and routes, in Envoy's words."""
-    pod = pods.ready_pod(lab.client, CLIENT)
-    if pod is None:
-        raise TrafficError(f"There is no ready pod {CLIENT!r} in namespace {lab.namespace}.", 'lab.apply("shared/client.yaml")')
+    pod = pods.require_ready(lab.client, CLIENT, 'lab.apply("shared/client.yaml")')
     path = "/config_dump?resource=dynamic_route_configs"
     dump = channels.get_json(lab.client, lab.namespace, pod["metadata"]["name"], envoy.ADMIN, path)
     # A host that a VirtualService names stands in the tables of other ports as well; there, nobody asks for it.

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import trustme
 
-from lab_helpers.core.errors import TrafficError
 from lab_helpers.kube import channels, objects, pods
 from lab_helpers.kube.apply import Change, Outcome
 from lab_helpers.lab.asking.curl import OUTSIDE
@@ -87,9 +86,7 @@ def hand(lab, trusted: Authority, own: tuple[bytes, bytes] | None = None) -> Non
 
     They are called ``/tmp/own-ca.pem``, ``/tmp/own-client.pem`` and ``/tmp/own-client.key``.
     """
-    pod = pods.ready_pod(lab.client, OUTSIDE)
-    if pod is None:
-        raise TrafficError(f"No pod of {OUTSIDE} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
+    pod = pods.require_ready(lab.client, OUTSIDE, "Run the checkpoint's cell again.")
     contents = [trusted.certificate, *(own or ())]
     for name, content in zip(("own-ca.pem", "own-client.pem", "own-client.key"), contents, strict=False):
         write = ["sh", "-c", 'umask 077; printf %s "$1" > "$2"', "sh", content.decode(), f"{FOLDER}/{name}"]

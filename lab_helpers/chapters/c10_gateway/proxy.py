@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lab_helpers.core.errors import MeshError
 from lab_helpers.istio import envoy
 from lab_helpers.kube import channels, pods
 
@@ -28,9 +27,7 @@ def domains(lab) -> dict[str, list[str]]:
 
 
 def _dump(lab, resource: str) -> list[dict]:
-    pod = pods.ready_pod(lab.client, APP)
-    if pod is None:
-        raise MeshError(f"No pod of {APP} is ready in namespace {lab.namespace}.", "Apply 10_gateway/02-proxy.yaml.")
+    pod = pods.require_ready(lab.client, APP, "Apply 10_gateway/02-proxy.yaml.")
     path = f"/config_dump?resource={resource}"
     return channels.get_json(lab.client, lab.namespace, pod["metadata"]["name"], envoy.ADMIN, path).get("configs") or []
 

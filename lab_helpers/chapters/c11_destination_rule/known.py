@@ -6,7 +6,6 @@ import re
 
 import pandas as pd
 
-from lab_helpers.core.errors import TrafficError
 from lab_helpers.istio import envoy
 from lab_helpers.kube import channels, pods
 from lab_helpers.kube.kinds import POD
@@ -89,6 +88,4 @@ def workers(lab, client: str) -> int:
 
 
 def _name(lab, app: str) -> str:
-    if pod := pods.ready_pod(lab.client, app):
-        return pod["metadata"]["name"]
-    raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace} to ask.", "See kubectl get pods.")
+    return pods.require_ready(lab.client, app)["metadata"]["name"]

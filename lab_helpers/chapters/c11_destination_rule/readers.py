@@ -53,11 +53,7 @@ def by_reader(lab, readers: Mapping[str, dict], n: int = 4, service: str = "revi
         raise TrafficError(f"A reader cannot be called {strange!r}.", "Take letters, digits and hyphens.")
     url = f"http://{service}:{found['spec']['ports'][0]['port']}"
     config = "\nnext\n".join("\n".join(_asking(url, name, n, **known)) for name, known in readers.items())
-    pod = pods.ready_pod(lab.client, CLIENT)
-    if pod is None:
-        raise TrafficError(
-            f"There is no ready pod {CLIENT!r} in namespace {lab.namespace} to send from.", 'lab.apply("shared/client.yaml")'
-        )
+    pod = pods.require_ready(lab.client, CLIENT, 'lab.apply("shared/client.yaml")')
     answer = channels.execute(lab.client, pod["metadata"]["name"], CLIENT, ["sh", "-c", SCRIPT, "sh", config], deadline=120)
     return _visits(answer.stdout, gateway.versions(lab))
 

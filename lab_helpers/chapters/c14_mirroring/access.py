@@ -9,6 +9,7 @@ import pandas as pd
 
 from lab_helpers.chapters.c14_mirroring.ends import sent_by_client
 from lab_helpers.core.wait import wait_until
+from lab_helpers.istio import envoy
 from lab_helpers.kube import pods
 from lab_helpers.kube.kinds import POD
 
@@ -45,12 +46,14 @@ def heard(lab, agent: str, versions: tuple[str, ...] = ("v2", "v3"), service: st
     ------
     MeshError
         It was not logged in time.
+    TrafficError
+        One of the logs cannot be read.
     """
-    there = {pods.labels(pod).get("version", ""): pod["metadata"]["name"] for pod in lab.client.list(POD, labels={"app": service})}
+    there = {pods.labels(pod).get("version", ""): pod for pod in lab.client.list(POD, labels={"app": service})}
     rows: list[tuple] = []
 
     def found() -> bool:
-        rows[:] = [row for version in versions for row in _lines(lab, there.get(version, ""), version, agent)]
+        rows[:] = [row for version in versions if version in there for row in _lines(lab, there[version], version, agent)]
         return {row[0] for row in rows} >= set(versions)
 
     do = "Do the proxies write an access log? Istio's demo profile has them do so; else see meshConfig.accessLogFile."
@@ -65,18 +68,15 @@ def written(lab, path: str, service: str = "ratings") -> int:
     Raises
     ------
     MeshError
-        There is no ready pod ``client``, or something stays open.
+        Something stays open.
+    TrafficError
+        There is no ready pod ``client``, or the log of the program cannot be read.
     """
     wait_until(lambda: not sent_by_client(lab, service)["open"].sum(), f"requests to {service} to be done", WRITTEN, every=0.1)
-    logs = [
-        lab.client.raw(f"/api/v1/namespaces/{lab.namespace}/pods/{each['metadata']['name']}/log", {"container": service}).text
-        for each in lab.client.list(POD, labels={"app": service})
-    ]
+    logs = [pods.log(lab.client, each, service) for each in lab.client.list(POD, labels={"app": service})]
     return sum(line.strip() == f"POST {path}" for log in logs for line in log.splitlines())
 
 
-def _lines(lab, pod: str, version: str, agent: str) -> list[tuple]:
-    path = f"/api/v1/namespaces/{lab.namespace}/pods/{pod}/log"
-    answer = lab.client.raw(path, {"container": "istio-proxy", "tailLines": "500"})
-    found = [read for line in answer.text.splitlines() if (read := LINE.search(line)) and read["agent"] == agent]
+def _lines(lab, pod: dict, version: str, agent: str) -> list[tuple]:
+    found = [read for line in envoy.access_log(lab.client, pod, 500) if (read := LINE.search(line)) and read["agent"] == agent]
     return [(version, each["request"], each["host"], each["id"], each["forwarded"], int(each["status"])) for each in found]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lab_helpers.core.errors import MeshError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import envoy
 from lab_helpers.kube import pods
@@ -48,12 +47,10 @@ def sent_by_client(lab, service: str = "reviews") -> pd.DataFrame:
 
     Raises
     ------
-    MeshError
+    TrafficError
         There is no ready pod ``client``.
     """
-    client = pods.ready_pod(lab.client, "client")
-    if client is None:
-        raise MeshError("There is no ready pod 'client'.", 'lab.apply("shared/client.yaml")')
+    client = pods.require_ready(lab.client, "client", 'lab.apply("shared/client.yaml")')
     versions = {pod["status"].get("podIP"): pods.labels(pod).get("version", "") for pod in lab.client.list(POD, labels={"app": service})}
     rows: dict[str, list[int]] = {}
     for cluster in envoy.clusters(lab, client["metadata"]["name"]):
@@ -75,7 +72,9 @@ def given_up(lab, version: str, number: int, service: str = "reviews") -> pd.Dat
     Raises
     ------
     MeshError
-        There is no ready pod ``client``, or they were not so many in time.
+        They were not so many in time.
+    TrafficError
+        There is no ready pod ``client``.
     """
     table = sent_by_client(lab, service)
 

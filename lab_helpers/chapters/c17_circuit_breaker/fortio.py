@@ -125,7 +125,4 @@ def pod_of(lab, app: str) -> str:
     TrafficError
         There is none.
     """
-    pod = pods.ready_pod(lab.client, app)
-    if pod is None:
-        raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace}.", 'lab.apply("17_circuit_breaker/01-fortio.yaml")')
-    return pod["metadata"]["name"]
+    return pods.require_ready(lab.client, app, 'lab.apply("17_circuit_breaker/01-fortio.yaml")')["metadata"]["name"]

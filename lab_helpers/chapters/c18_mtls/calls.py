@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from lab_helpers.core.errors import TrafficError
 from lab_helpers.kube import channels, pods
 from lab_helpers.lab.asking.curl import INSIDE, Answer, curl
 from lab_helpers.lab.asking.wire import overhear
@@ -75,9 +74,7 @@ class Going:
     """
 
     def __init__(self, lab, url: str = "http://httpbin:8000/status/200"):
-        pod = pods.ready_pod(lab.client, INSIDE)
-        if pod is None:
-            raise TrafficError(f"No pod of {INSIDE} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
+        pod = pods.require_ready(lab.client, INSIDE, "Run the checkpoint's cell again.")
         self.lab, self.pod = lab, pod["metadata"]["name"]
         self.process = channels.execute(lab.client, self.pod, INSIDE, ["sh", "-c", START, "sh", url]).stdout.strip()
 

@@ -117,12 +117,10 @@ def held(lab, app: str) -> str:
 
     Raises
     ------
-    MeshError
-        There is no ready pod of it with a proxy.
+    TrafficError
+        There is no ready pod of it.
     """
-    pod = pods.ready_pod(lab.client, app)
-    if pod is None:
-        raise MeshError(f"There is no ready pod {app!r} in namespace {lab.namespace}.", "kubectl get pods lists them.")
+    pod = pods.require_ready(lab.client, app)
     shown = channels.get_json(lab.client, lab.namespace, pod["metadata"]["name"], envoy.ADMIN, "/certs")["certificates"]
     return next(own["serial_number"] for each in shown for own in each.get("cert_chain", []))
 

@@ -16,11 +16,11 @@ def spoken(lab, app: str, service: str) -> bool:
     Raises
     ------
     MeshError
-        There is no ready pod of `app`, or its proxy knows no pod of the Service.
+        Its proxy knows no pod of the Service.
+    TrafficError
+        There is no ready pod of `app`.
     """
-    pod = pods.ready_pod(lab.client, app)
-    if pod is None:
-        raise MeshError(f"There is no ready pod {app!r} in namespace {lab.namespace}.", "kubectl get pods lists them.")
+    pod = pods.require_ready(lab.client, app)
     path = "/config_dump?resource=dynamic_endpoint_configs&include_eds"
     dump = channels.get_json(lab.client, lab.namespace, pod["metadata"]["name"], envoy.ADMIN, path)
     modes = read(dump, service, lab.namespace)

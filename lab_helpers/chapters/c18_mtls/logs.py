@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from lab_helpers.core.errors import MeshError
 from lab_helpers.core.wait import wait_until
+from lab_helpers.istio import envoy
 from lab_helpers.kube import pods
 
 LINE = re.compile(r'^\[\S+\] "(?P<request>[^"]*)" (?P<status>\d+) (?P<flags>\S+) (?P<details>\S+) ')
@@ -35,15 +35,18 @@ def logged(lab, send: Callable[[], object], *apps: str, path: str = "") -> pd.Da
     Raises
     ------
     MeshError
-        There is no ready pod of one of them, or its proxy writes nothing.
+        The proxy of one of them writes nothing.
+    TrafficError
+        There is no ready pod of one of them, or its log cannot be read.
     """
-    before = {app: set(_log(lab, app)) for app in apps}
+    there = {app: pods.require_ready(lab.client, app) for app in apps}
+    before = {app: set(envoy.access_log(lab.client, pod, LINES)) for app, pod in there.items()}
     send()
     found: dict[str, dict[str, str]] = {}
 
     def all_written() -> bool:
         for app in before.keys() - found.keys():
-            lines = [read(line) for line in _log(lab, app) if line not in before[app]]
+            lines = [read(line) for line in envoy.access_log(lab.client, there[app], LINES) if line not in before[app]]
             if fitting := [each for each in lines if each and (path in each["request"] or each["request"].startswith("-"))]:
                 found[app] = fitting[-1]
         return len(found) == len(before)
@@ -61,22 +64,3 @@ def read(line: str) -> dict[str, str] | None:
     cluster = CLUSTER.search(line)
     request = re.sub(r" (HTTP/\S+|-)$", "", told["request"])
     return {"request": request, "status": told["status"], "flags": told["flags"], "cluster": cluster[0] if cluster else ""}
-
-
-def printed(lab, app: str, **options: int) -> str:
-    """What the proxy's container of `app` has printed, Envoy and the agent beside it; `options` are those of the API server for logs.
-
-    Raises
-    ------
-    MeshError
-        There is no such pod that is ready.
-    """
-    pod = pods.ready_pod(lab.client, app)
-    if pod is None:
-        raise MeshError(f"There is no ready pod {app!r} in namespace {lab.namespace}.", "kubectl get pods lists them.")
-    path = f"/api/v1/namespaces/{lab.namespace}/pods/{pod['metadata']['name']}/log"
-    return lab.client.raw(path, {"container": "istio-proxy", **options}).text
-
-
-def _log(lab, app: str) -> list[str]:
-    return printed(lab, app, tailLines=LINES).splitlines()

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-from lab_helpers.chapters.c18_mtls.logs import printed
 from lab_helpers.core.errors import MeshError
 from lab_helpers.core.wait import wait_until
+from lab_helpers.kube import pods
 from lab_helpers.show.svg import GOOD, HUES, Drawing, group, text
 
 FETCHED = re.compile(r"^(\S+Z)\s.*generated new workload certificate\s.*\bttl=(\S+)", re.MULTILINE)
@@ -30,11 +30,13 @@ def history(lab, app: str, at_least: int = 2) -> pd.DataFrame:
     Raises
     ------
     MeshError
-        No ready pod with a proxy, or it does not renew its certificate within a minute.
+        It does not renew its certificate within a minute.
+    TrafficError
+        There is no ready pod of it with a proxy.
     """
 
     def enough() -> list[pd.DataFrame]:
-        found = read(printed(lab, app))
+        found = read(pods.log(lab.client, pods.require_ready(lab.client, app), "istio-proxy"))
         return [found] if len(found) >= at_least else []
 
     do = "Is its lifetime short enough to wait for? kubectl get pods -o yaml, under SECRET_TTL."

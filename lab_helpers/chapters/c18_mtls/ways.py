@@ -48,7 +48,9 @@ def ask(lab, *ways: str, service: str = "productpage") -> pd.Series:
 
 def _from(app: str, by_address: bool = False) -> Callable:
     def send(lab, service: str) -> str:
-        host = f"{_pod(lab, service)['status']['podIP']}:{LOCAL}" if by_address else f"{service}:{PORTS.get(service, LOCAL)}"
+        host = f"{service}:{PORTS.get(service, LOCAL)}"
+        if by_address:
+            host = f"{pods.require_ready(lab.client, service)['status']['podIP']}:{LOCAL}"
         answer = curl(lab, f"-o /dev/null -w '%{{http_code}}' http://{host}{PATHS.get(service, '/')}", app)
         if answer.code in (52, 56):  # an empty reply, a reset: what of the two curl sees is chance
             return RESET
@@ -66,19 +68,12 @@ def _gateway(lab, service: str) -> str:
 
 
 def _forwarded(lab, service: str) -> str:
-    name = _pod(lab, service)["metadata"]["name"]
+    name = pods.require_ready(lab.client, service)["metadata"]["name"]
     with forwarding(lab, f"kubectl port-forward pod/{name} :{LOCAL}") as forward:
         try:
             return str(forward.page(PATHS.get(service, "/")).status)
         except LabError:
             return RESET
-
-
-def _pod(lab, service: str) -> dict:
-    pod = pods.ready_pod(lab.client, service)
-    if pod is None:
-        raise TrafficError(f"There is no ready pod of {service!r} in namespace {lab.namespace}.", "kubectl get pods lists them.")
-    return pod
 
 
 WAYS: dict[str, Callable] = {

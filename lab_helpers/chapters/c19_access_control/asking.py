@@ -80,9 +80,7 @@ def _through_gateway(lab, method: str, path: str) -> int:
 
 
 def _from_pod(lab, app: str, asked: list[tuple[str, str]]) -> list[int]:
-    pod = pods.ready_pod(lab.client, app) if re.fullmatch(r"[a-z0-9-]+", str(app)) else None
-    if pod is None:
-        raise TrafficError(f"No pod of {app} is ready in namespace {lab.namespace}.", "kubectl get pods --show-labels lists them.")
+    pod = pods.require_ready(lab.client, app, "kubectl get pods --show-labels lists them.")
     # One curl asks all of it.
     command = ["sh", "-c", 'printf %s "$1" | curl --config -', "sh", "\nnext\n".join(_options(*each) for each in asked)]
     done = channels.execute(lab.client, pod["metadata"]["name"], app, command, deadline=PATIENCE * len(asked))

@@ -9,7 +9,6 @@ from collections import Counter
 import pandas as pd
 
 from lab_helpers.chapters.c19_access_control.asking import ask
-from lab_helpers.core.errors import TrafficError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import envoy
 from lab_helpers.kube import channels, pods
@@ -32,17 +31,19 @@ def logged(lab, caller: str, *questions: str, app: str) -> pd.DataFrame:
     Raises
     ------
     TrafficError
-        A question cannot be asked; see `ask`.
+        A question cannot be asked (see `ask`), no pod of `app` is ready, or its log cannot be read.
     MeshError
         The last one is not logged in time.
     """
+    pod = pods.require_ready(lab.client, app)
     token = secrets.token_hex(4)
     marks = [f"asked={token}-{number}" for number in range(len(questions))]
     asked = ask(lab, caller, *(f"{each}{'&' if '?' in each else '?'}{mark}" for each, mark in zip(questions, marks, strict=True)))
     found: dict[str, str] = {}
 
     def written() -> bool:
-        found.update({each["mark"]: each["details"] for each in _lines(lab, app)})
+        lines = map(LINE.search, envoy.access_log(lab.client, pod))
+        found.update({each["mark"]: each["details"] for each in lines if each})
         return marks[-1] in found
 
     do = "Does it write an access log? Istio's demo profile has it do so; else see meshConfig.accessLogFile."
@@ -65,21 +66,10 @@ def verdicts(lab, app: str) -> Counter[str]:
     TrafficError
         No pod of `app` is ready.
     """
-    answer = channels.get_json(lab.client, lab.namespace, _pod(lab, app), envoy.ADMIN, "/stats?format=json&filter=rbac")
+    pod = pods.require_ready(lab.client, app)
+    answer = channels.get_json(lab.client, lab.namespace, pod["metadata"]["name"], envoy.ADMIN, "/stats?format=json&filter=rbac")
     counted: Counter[str] = Counter()
     for each in answer["stats"]:
         if found := COUNTER.search(each.get("name", "")):
             counted[f"{found['shadow'] or ''}{found['what']}"] += each["value"]
     return counted
-
-
-def _lines(lab, app: str) -> list[re.Match]:
-    path = f"/api/v1/namespaces/{lab.namespace}/pods/{_pod(lab, app)}/log"
-    answer = lab.client.raw(path, {"container": "istio-proxy", "tailLines": "200"})
-    return [found for line in answer.text.splitlines() if (found := LINE.search(line))]
-
-
-def _pod(lab, app: str) -> str:
-    if pod := pods.ready_pod(lab.client, app):
-        return pod["metadata"]["name"]
-    raise TrafficError(f"No pod of {app} is ready in namespace {lab.namespace}.", "kubectl get pods --show-labels lists them.")

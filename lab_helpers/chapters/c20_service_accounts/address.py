@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lab_helpers.core import text
-from lab_helpers.core.errors import TrafficError
 from lab_helpers.core.manifests import beside, find, load, title
 from lab_helpers.core.wait import wait_until
-from lab_helpers.istio import apply
+from lab_helpers.istio import apply, envoy
 from lab_helpers.kube import objects, pods
 from lab_helpers.kube.apply import Manifest, Outcome
 
@@ -25,7 +24,7 @@ def apply_for_address_of(lab, app: str, manifest: str) -> Outcome:
     TrafficError
         The app has no ready pod.
     """
-    address = _ready(lab, app)["status"]["podIP"]
+    address = pods.require_ready(lab.client, app)["status"]["podIP"]
     documents = [_with(each, address) for each in load(manifest)]
     done = apply.write(lab, documents, f"sed 's/{PLACE}/{address}/' manifests/{manifest} | kubectl apply --server-side -f -")
     return replace(
@@ -47,28 +46,20 @@ def lines_from(lab, server: str, caller: str) -> tuple[str, str]:
     MeshError
         There is none of one kind.
     TrafficError
-        One of the two has no ready pod.
+        One of the two has no ready pod, or the log cannot be read.
     """
-    path = f"/api/v1/namespaces/{lab.namespace}/pods/{_ready(lab, server)['metadata']['name']}/log"
-    address = _ready(lab, caller)["status"]["podIP"]
+    pod = pods.require_ready(lab.client, server)
+    address = pods.require_ready(lab.client, caller)["status"]["podIP"]
 
     def found() -> tuple[str, str] | None:
-        log = lab.client.raw(path, {"container": "istio-proxy", "tailLines": 200}).text.splitlines()
         named, nameless = [], []
-        for line in log:
+        for line in envoy.access_log(lab.client, pod):
             if f" {address}:" in line and '" 200 ' in line:
                 (named if " outbound_" in line else nameless).append(line)
         return (named[-1], nameless[-1]) if named and nameless else None
 
     what = f"the proxy of {server} to write of two requests from {address}"
     return wait_until(found, what, FLUSHED, 0.2, do="Is its access log on? See accessLogFile in the mesh's settings.")
-
-
-def _ready(lab, app: str) -> dict:
-    pod = pods.ready_pod(lab.client, app)
-    if pod is None:
-        raise TrafficError(f"There is no ready pod {app!r} in namespace {lab.namespace}.", "kubectl get pods lists them.")
-    return pod
 
 
 def _with(value, address: str):

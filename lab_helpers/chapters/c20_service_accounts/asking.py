@@ -142,11 +142,8 @@ def _through_gateway(lab, path: str, n: int) -> Counter:
 def _sender(lab, caller: str) -> tuple[str, str, str]:
     """Namespace, pod and container that a caller's requests come from."""
     app, _, container = caller.partition("/")
-    namespace, labels = (apply.ROOT, {"istio": "ingressgateway"}) if caller == READER else (lab.namespace, {"app": app})
-    pod = next((each for each in lab.client.list(POD, namespace, labels) if pods.ready(each)), None)
-    if pod is None:
-        raise TrafficError(f"There is no ready pod {app!r} in namespace {namespace} to ask from.", "kubectl get pods lists them.")
-    return namespace, pod["metadata"]["name"], container or app
+    namespace, app = (apply.ROOT, "istio-ingressgateway") if caller == READER else (lab.namespace, app)
+    return namespace, pods.require_ready(lab.client, app, namespace=namespace)["metadata"]["name"], container or app
 
 
 def _enough(lab, namespace: str, name: str, container: str) -> int:

@@ -72,9 +72,7 @@ def kept_open(lab, service: str) -> Iterator[Kept]:
     if service not in PATHS:
         raise TrafficError(f"{service!r} is not a service of Bookinfo.", f"Choose among: {', '.join(PATHS)}.")
     with objects.sentences("Keeping a connection open"):
-        pod = pods.ready_pod(lab.client, APP)
-        if pod is None:
-            raise TrafficError(f"There is no ready pod {APP!r} in namespace {lab.namespace} to ask from.", "kubectl get pods lists them.")
+        pod = pods.require_ready(lab.client, APP)
         name, sign = pod["metadata"]["name"], f"/tmp/kept-{uuid.uuid4().hex}"
         arguments = [service, PATHS[service], sign, str(MOST), str(PATIENCE)]
         kept = Kept()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lab_helpers.core import http
-from lab_helpers.core.errors import TrafficError
 from lab_helpers.istio import gateway
 from lab_helpers.kube import channels, objects, pods
 from lab_helpers.kube.commands import Output
@@ -145,10 +144,7 @@ def _asked(
 
 
 def _client(lab) -> str:
-    pod = pods.ready_pod(lab.client, CLIENT)
-    if pod is None:
-        raise TrafficError(f"No pod of {CLIENT} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
-    return pod["metadata"]["name"]
+    return pods.require_ready(lab.client, CLIENT, "Run the checkpoint's cell again.")["metadata"]["name"]
 
 
 def _request(number: int, url: str, token: str | None, host: str, method: str, headers: Mapping[str, str]) -> str:

@@ -127,12 +127,10 @@ def keys_of(lab, app: str = "productpage") -> dict[str, list[str]]:
 
     Raises
     ------
-    MeshError
+    TrafficError
         No pod of `app` is ready.
     """
-    pod = pods.ready_pod(lab.client, app)
-    if pod is None:
-        raise MeshError(f"No pod of {app} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
+    pod = pods.require_ready(lab.client, app, "Run the checkpoint's cell again.")
     return {issuer: _kids(held) for issuer, held in tokens.token_keys(lab, pod["metadata"]["name"]).items()}
 
 

@@ -52,8 +52,13 @@ def visits(lab, name: str) -> pd.DataFrame:
         - status
         - agent: the program that asked, as it calls itself
         - user: what stood in the header ``x-user``, or None
+
+    Raises
+    ------
+    TrafficError
+        The server is not there, or its log cannot be read.
     """
-    printed = _log(lab, lab.namespace, _server(lab), {"container": APP})
+    printed = pods.log(lab.client, _server(lab), APP)
     told = [each for each in PRINTED.findall(printed) if each[0].startswith(f"/{name}")]
     rows = [(re.sub(r"\?.*", "?…", path), *rest) for path, *rest in told]
     return pd.DataFrame(rows, columns=["path", "status", "agent", "user"]).astype({"status": int})
@@ -76,19 +81,17 @@ def failures(lab, name: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row an address: ``address``, ``why``.
+
+    Raises
+    ------
+    TrafficError
+        Its log cannot be read.
     """
-    printed = [_log(lab, each["metadata"]["namespace"], each, {"sinceSeconds": "600"}) for each in istiod.pods(lab.client)]
+    printed = [pods.log(lab.client, each, "discovery", sinceSeconds=600) for each in istiod.pods(lab.client)]
     told = dict(each for text in printed for each in FAILED.findall(text) if name in each[0])
     rows = [(address, re.sub(r'^Get "[^"]*": |, message .*', "", why)) for address, why in told.items()]
     return pd.DataFrame(rows, columns=["address", "why"])
 
 
-def _log(lab, namespace: str, pod: dict, params: dict[str, str]) -> str:
-    return lab.client.raw(f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}/log", params).text
-
-
 def _server(lab) -> dict:
-    pod = pods.ready_pod(lab.client, APP)
-    if pod is None:
-        raise TrafficError(f"No pod of {APP} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
-    return pod
+    return pods.require_ready(lab.client, APP, "Run the checkpoint's cell again.")

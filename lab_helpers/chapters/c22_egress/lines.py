@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from lab_helpers.core.wait import wait_until
-from lab_helpers.kube import channels, objects, pods
+from lab_helpers.istio import envoy
+from lab_helpers.kube import channels, pods
 from lab_helpers.kube.commands import Output
 
 FLUSHED = 15.0  # seconds: a proxy writes its log every second, or every ten
@@ -35,23 +36,19 @@ def logged(lab, n: int, app: str = "client") -> Iterator[Lines]:
     ------
     MeshError
         It has not written so many.
+    TrafficError
+        There is no ready pod of `app`, or its log cannot be read.
     """
-    pod, mark = pods.ready_pod(lab.client, app)["metadata"]["name"], f"/{uuid4().hex}"
+    pod, mark = pods.require_ready(lab.client, app), f"/{uuid4().hex}"
     # Lines of requests from before may still be on their way into the log: what is looked for comes after the line of this one.
-    channels.execute(lab.client, pod, app, ["curl", "-s", "-o", "/dev/null", f"http://details:9080{mark}"])
+    channels.execute(lab.client, pod["metadata"]["name"], app, ["curl", "-s", "-o", "/dev/null", f"http://details:9080{mark}"])
     lines = Lines(f"kubectl logs deployment/{app} -c istio-proxy --tail {n}")
     yield lines
 
     def written() -> bool:
-        found = _read(lab, pod)
+        found = envoy.access_log(lab.client, pod)
         lines.found = found[next((at for at, line in enumerate(found, 1) if mark in line), len(found)) :]
         return len(lines.found) >= n
 
     late = lambda: f"it has {len(lines.found)}."  # noqa: E731
     wait_until(written, f"{n} lines in the log of {app}'s proxy", FLUSHED, 0.1, late, do="Is its access log on?")
-
-
-def _read(lab, pod: str) -> list[str]:
-    with objects.sentences("Reading a proxy's log"):
-        answer = lab.client.raw(f"/api/v1/namespaces/{lab.namespace}/pods/{pod}/log", {"container": "istio-proxy", "tailLines": 200})
-    return [line for line in answer.text.splitlines() if line.startswith("[")]

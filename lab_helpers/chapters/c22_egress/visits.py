@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lab_helpers.core.errors import TrafficError
 from lab_helpers.istio import envoy
 from lab_helpers.kube import channels, objects, pods
 from lab_helpers.kube.commands import Output
@@ -157,9 +156,7 @@ def _sent(lab, pod: str) -> dict[str, int]:
 
 
 def _pod(lab, app: str) -> str:
-    if found := pods.ready_pod(lab.client, app):
-        return found["metadata"]["name"]
-    raise TrafficError(f"No pod of {app} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
+    return pods.require_ready(lab.client, app, "Run the checkpoint's cell again.")["metadata"]["name"]
 
 
 def _visitors(lab) -> bool:

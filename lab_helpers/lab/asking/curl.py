@@ -55,9 +55,7 @@ def curl(lab, options: str, app: str = OUTSIDE) -> Answer:
         The options cannot be read, or there is no such pod.
     """
     read = words(options)
-    pod = pods.ready_pod(lab.client, app)
-    if pod is None:
-        raise TrafficError(f"No pod of {app} is ready in namespace {lab.namespace}.", "Run the checkpoint's cell again.")
+    pod = pods.require_ready(lab.client, app, "Run the checkpoint's cell again.")
     done = channels.execute(lab.client, pod["metadata"]["name"], app, ["curl", "-sS", "--max-time", str(PATIENCE), *read])
     command = f"kubectl exec deployment/{app} -- curl -sS {options}"
     return Answer(command, done.stdout.replace("\r\n", "\n"), done.stderr, done.code)

@@ -141,15 +141,13 @@ def _eavesdropper(lab, at: str) -> str:
         raise TrafficError(
             f"Nobody eavesdrops in namespace {lab.namespace}.", 'lab.apply("01_service_mesh/02-eavesdropper.yaml") puts somebody there.'
         )
-    there = pods.ready_pod(lab.client, at)
-    if there is None:
-        raise TrafficError(f"There is no ready pod {at!r} in namespace {lab.namespace} to listen at.", "kubectl get pods lists them.")
+    there = pods.require_ready(lab.client, at)
     node = there["spec"].get("nodeName")
     if pod["spec"].get("nodeName") == node:
         return pod["metadata"]["name"]
     lab.client.patch(DEPLOYMENT, NAME, {"spec": {"template": {"spec": {"nodeName": node}}}})
     rollout.complete(lab.client, [NAME])
-    return pods.ready_pod(lab.client, NAME)["metadata"]["name"]
+    return pods.require_ready(lab.client, NAME)["metadata"]["name"]
 
 
 def _names(lab) -> dict[str, str]:
