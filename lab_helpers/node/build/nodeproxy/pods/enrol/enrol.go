@@ -147,6 +147,13 @@ func (m *Manager) Connected(is bool) {
 	}
 }
 
+// Refuse takes no more pods; those that are there stay, and may leave. istio-cni tries again, with the proxy that comes next.
+func (m *Manager) Refuse() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stopped = true
+}
+
 // Close stops all pods, and takes no more.
 func (m *Manager) Close() {
 	m.mu.Lock()

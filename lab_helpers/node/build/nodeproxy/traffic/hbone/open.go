@@ -81,6 +81,8 @@ func ask(ctx context.Context, conn *http2.ClientConn, peer Peer, to Request, gat
 		e.Status = response.StatusCode
 		return nil, e
 	}
+	// The transport does not look at the context while it waits for more of the request's body.
+	context.AfterFunc(ctx, func() { _ = response.Body.Close() })
 	return &cancelling{response.Body, cancel}, nil
 }
 
