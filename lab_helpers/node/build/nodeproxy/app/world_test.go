@@ -60,7 +60,8 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, istiod: istiodtest.Start(t), cni: zdstest.Listen(t), node: netnstest.NewNode(t), log: &lines{}}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(w.log)
+			text := w.log.String()
+			t.Log(text[max(0, len(text)-4000):])
 		}
 	})
 	return w
