@@ -16,7 +16,7 @@ from lab_helpers.core.errors import HostError, NodeError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.node import boot
 from lab_helpers.node.build.binaries import KUBERNETES
-from lab_helpers.node.build.debian import NODE_ROOT
+from lab_helpers.node.build.toolchain import NODE_ROOT
 
 # A node's namespaces; everything in them ends with the process that this starts.
 UNSHARE = ("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")

@@ -1,4 +1,4 @@
-"""The tools that building needs: Debian's packages and a Go toolchain."""
+"""What building needs and begins with: Debian's packages, its root file systems, and a Go toolchain."""
 
 from __future__ import annotations
 
@@ -41,6 +41,36 @@ def install_packages(report) -> None:
     with report.step(f"install {len(missing)} Debian packages") as say:
         for command in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *missing]):
             contained.call(command, log, say, env=quiet)
+
+
+def sources(suite: str) -> str:
+    """This machine's own apt sources for Debian `suite`, as lines of a ``sources.list``; empty when it has none."""
+    wanted = {suite, f"{suite}-updates", f"{suite}-security"}
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
+    listed = subprocess.run(command, capture_output=True, encoding="utf-8").stdout.splitlines()
+    targets = dict.fromkeys(tuple(line.split()) for line in listed)
+    return "".join(f"deb {uri} {release} {part}\n" for uri, release, part in targets if release in wanted and part == "main")
+
+
+def bootstrap(name: str, target: Path, say: contained.Say, log: Path) -> None:
+    """Make a Debian root with the packages that ``versions.toml`` names for `name`: a tar file or a directory, by `target`'s ending."""
+    suite, packages = VERSIONS[name]["suite"], VERSIONS[name]["packages"]
+    # Without sources of this suite on this machine mmdebstrap falls back to Debian's own mirror.
+    lines = sources(suite)
+    command = [
+        "mmdebstrap", "--variant=minbase", "--mode=root", f"--include={','.join(packages)}",
+        "--aptopt=Acquire::Languages \"none\"", "--aptopt=APT::Install-Recommends \"false\"",
+        # Not the manual pages: openjdk's post-installation script wants its own.
+        "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+        # mmdebstrap leaves this machine's name, resolver and mirror in it.
+        "--customize-hook=rm -rf \"$1\"/etc/resolv.conf \"$1\"/etc/hostname \"$1\"/etc/apt/sources.list \"$1\"/etc/apt/sources.list.d/*",
+        suite, str(target), *(["-"] if lines else []),
+    ]  # fmt: skip
+    contained.call(command, log, say, stdin=lines or None)
+
+
+BASE = Part("base", lambda directory, say, log: bootstrap("base", directory / "base.tar", say, log), (repr(VERSIONS["base"]),))
+NODE_ROOT = Part("node-root", lambda directory, say, log: bootstrap("node", directory / "root", say, log), (repr(VERSIONS["node"]),))
 
 
 def _go_on_path() -> str | None:

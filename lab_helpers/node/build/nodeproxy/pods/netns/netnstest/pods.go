@@ -56,15 +56,24 @@ func (n *Node) Pod(t testing.TB) Pod {
 // for connections that carry their client's address (istio.io/istio, cni/pkg/iptables).
 func (p Pod) Redirect(t testing.TB) {
 	t.Helper()
-	listed, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "istio.io/istio").Output()
-	if err != nil {
-		t.Fatalf("Istio's module is not to be found: %v", err)
-	}
-	golden, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(listed)), "cni/pkg/iptables/testdata/default.golden"))
+	golden, err := os.ReadFile(filepath.Join(istio(t), "cni/pkg/iptables/testdata/default.golden"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rules, _ := strings.Cut(string(golden), "* mangle")
 	Feed(t, p.Namespace, "* mangle"+rules+"\n", "iptables-restore")
 	Run(t, p.Namespace, "ip rule add fwmark 0x111/0xfff pref 32764 lookup 100\nip route add local 0.0.0.0/0 dev lo table 100")
+}
+
+// istio returns the folder of Istio's module: what ISTIO_MODULE says, or else what go does.
+func istio(t testing.TB) string {
+	t.Helper()
+	if folder := os.Getenv("ISTIO_MODULE"); folder != "" {
+		return folder
+	}
+	listed, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "istio.io/istio").Output()
+	if err != nil {
+		t.Fatalf("Istio's module is not to be found: %v", err)
+	}
+	return strings.TrimSpace(string(listed))
 }
