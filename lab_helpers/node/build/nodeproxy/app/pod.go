@@ -52,7 +52,7 @@ func (a *App) start(of enrol.Pod) (enrol.Proxy, error) {
 	}
 	if of.Net != nil && a.mesh.Config.DNS {
 		p.names = &dns.Server{
-			Store: a.mesh.Store, Client: p.pod.Workload, Sockets: p.pod.Sockets, Upstream: a.upstream, Domain: a.mesh.Config.ClusterDomain,
+			Store: a.mesh.Store, Client: p.pod.Known, Sockets: p.pod.Sockets, Upstream: a.upstream, Domain: a.mesh.Config.ClusterDomain,
 			Metrics: a.mesh.Metrics, Log: p.pod.Log,
 		}
 		if err := p.names.Listen(); err != nil {

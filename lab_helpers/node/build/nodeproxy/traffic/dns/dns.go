@@ -29,7 +29,7 @@ const (
 // Server is one pod's name server.
 type Server struct {
 	Store    *state.Store
-	Client   func(context.Context) (*state.Workload, error) // the pod's own workload
+	Client   func() *state.Workload // the pod's own workload; nil while istiod has not sent it
 	Sockets  netns.Sockets
 	Upstream []netip.AddrPort
 	Domain   string // of the cluster
@@ -123,7 +123,7 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, question *dns.Msg) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	s.Metrics.DNSRequests.Inc()
-	answer := s.known(ctx, question)
+	answer := s.known(question)
 	_, stream := w.RemoteAddr().(*net.TCPAddr)
 	if answer == nil {
 		answer = s.forward(ctx, question, stream)
@@ -144,7 +144,7 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, question *dns.Msg) {
 }
 
 // known answers from what is known of the mesh; nil if nothing is.
-func (s *Server) known(ctx context.Context, question *dns.Msg) *dns.Msg {
+func (s *Server) known(question *dns.Msg) *dns.Msg {
 	if len(question.Question) != 1 || question.Opcode != dns.OpcodeQuery {
 		return nil
 	}
@@ -152,9 +152,9 @@ func (s *Server) known(ctx context.Context, question *dns.Msg) *dns.Msg {
 	if asked.Qclass != dns.ClassINET || asked.Qtype != dns.TypeA && asked.Qtype != dns.TypeAAAA {
 		return nil
 	}
-	client, err := s.Client(ctx)
-	if err != nil {
-		return nil // the pod is not known yet: its own name servers may know more
+	client := s.Client()
+	if client == nil {
+		return nil // the name servers may know more, and a pod that starts must not be made to wait
 	}
 	found, is := lookup(s.Store, client, s.Domain, asked.Name)
 	if !is {

@@ -198,11 +198,15 @@ func TestTheApplicationMayEndFirst(t *testing.T) {
 
 func TestAResetIsNoEnd(t *testing.T) {
 	w := newWorld(t)
-	_, answer := w.mustOpen(application(t, func(conn *net.TCPConn) {
+	writer, answer := w.mustOpen(application(t, func(conn *net.TCPConn) {
+		_, _ = io.ReadFull(conn, make([]byte, 1))
 		_, _ = conn.Write([]byte("half"))
 		_ = conn.SetLinger(0)
 		_ = conn.Close()
 	}))
+	if _, err := writer.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := io.ReadAll(answer); err == nil {
 		t.Error("a connection that was reset looks like one that was ended")
 	}

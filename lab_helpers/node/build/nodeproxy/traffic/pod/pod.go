@@ -73,6 +73,11 @@ func (p *Pod) Workload(ctx context.Context) (*state.Workload, error) {
 	return p.Store.AwaitPod(ctx, p.Config.NodeName, p.Namespace, p.Name, p.ServiceAccount)
 }
 
+// Known returns the pod's own workload, or nil if istiod has not sent it yet.
+func (p *Pod) Known() *state.Workload {
+	return p.Store.Pod(p.Config.NodeName, p.Namespace, p.Name, p.ServiceAccount)
+}
+
 // Holder returns what holds the pod's certificate.
 func (p *Pod) Holder(ctx context.Context) (*certificates.Holder, error) {
 	w, err := p.Workload(ctx)
