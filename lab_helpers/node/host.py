@@ -18,9 +18,8 @@ from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError, HostError
 from lab_helpers.node import machine
 from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, KUBERNETES
-from lab_helpers.node.build.toolchain import NODE_ROOT
 from lab_helpers.node.build.images import FIRST_STORE, LATER_LAYOUT, STORE
-from lab_helpers.node.build.toolchain import missing_packages
+from lab_helpers.node.build.toolchain import NODE_ROOT, missing_packages
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.machine import Machine
 

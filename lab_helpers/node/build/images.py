@@ -16,8 +16,8 @@ from lab_helpers.core.errors import BuildError
 from lab_helpers.node.build import applications
 from lab_helpers.node.build.binaries import ENVOY, FORTIO, HTTPBIN, ISTIO, ISTIO_SOURCES, JAEGER, NODE_PROXY, PAUSE, PROMETHEUS, ZIPKIN
 from lab_helpers.node.build.contained import Say, call
-from lab_helpers.node.build.toolchain import BASE, NODE_ROOT
 from lab_helpers.node.build.store import Part
+from lab_helpers.node.build.toolchain import BASE, NODE_ROOT
 from lab_helpers.node.build.versions import VERSIONS
 
 FOLDER = Path(__file__).parent / "images"
