@@ -24,15 +24,16 @@ def go(log: Path, *arguments, **environment: str) -> str:
     return log.read_text(encoding="utf-8")[began:]
 
 
-def run(folder: Path, *arguments: str, timeout: float = 120) -> dict[str, str]:
+def run(folder: Path, *arguments: str, timeout: float = 120, **environment: str) -> dict[str, str]:
     """Compile nothing, run every test binary of `folder` in its package's folder; fail with what the first says that fails."""
     istio = VERSIONS["istio"]
     module = Path(go_environment()["GOMODCACHE"]) / f"{istio['module']}@{istio['revision']}"
+    environment = {**os.environ, "ISTIO_MODULE": str(module), **environment}
     ran = {}
     for binary in sorted(folder.glob("*.test")):
         [package] = [path for path in NODE_PROXY_SOURCES.rglob(binary.stem) if path.is_dir()] or [NODE_PROXY_SOURCES]
         command = [binary, "-test.timeout", f"{timeout:g}s", "-test.v", *arguments]
-        done = subprocess.run(command, cwd=package, env={**os.environ, "ISTIO_MODULE": str(module)}, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True)
         if done.returncode:
             pytest.fail(f"{binary.stem}:\n{done.stdout[-6000:]}{done.stderr[-2000:]}")
         ran[binary.stem] = done.stdout

@@ -1,4 +1,4 @@
-"""The node proxy's tests under the race detector, and everything that it parses under a fuzzer."""
+"""The node proxy for long: its tests under the race detector, everything that it parses under a fuzzer, and a great many connections."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ def test_nothing_races(tmp_path):
     node_proxy.go(tmp_path / "go.log", "test", "-c", "-race", "-o", f"{tmp_path}/", "./...", CGO_ENABLED="1")
     for _ in range(3):
         node_proxy.run(tmp_path, timeout=600)
+
+
+def test_many_connections_and_pods_leave_nothing_behind(tmp_path):
+    node_proxy.go(tmp_path / "go.log", "test", "-c", "-o", f"{tmp_path}/", "./app")
+    load = {"NODE_PROXY_CONNECTIONS": "100000", "NODE_PROXY_RECREATIONS": "50"}
+    said = node_proxy.run(tmp_path, "-test.run", "Many|ComeAndGo", timeout=1200, **load)["app"]
+    assert "100000 connections in" in said and "50 pods" in said
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -7,10 +7,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
 	"syscall"
+
+	"google.golang.org/grpc/grpclog"
 
 	"lab/nodeproxy/app"
 	"lab/nodeproxy/config"
@@ -47,6 +50,8 @@ func run(arguments, environ []string) int {
 	defer stop()
 	// The second signal ends the program at once.
 	context.AfterFunc(ctx, stop)
+	// What goes wrong on the way to istiod is logged where it is noticed, in the form of all other lines.
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 	log.Info("starting the node proxy, a stand-in for ztunnel", "version", version, "node", c.NodeName, "istiod", c.XDSAddress)
 	if err := app.Run(ctx, app.Ports(app.Options{Config: c, Version: version, Log: log, Levels: levels})); err != nil {
 		log.Error("the node proxy ends", "error", err)

@@ -212,22 +212,29 @@ func (p *member) serve(port uint16, serve func(*net.TCPConn)) {
 	}()
 }
 
-// dial connects as an application of the pod does.
+// dial connects as an application of the pod does, until the end of the test.
 func (p *member) dial(to netip.AddrPort) (*net.TCPConn, error) {
+	conn, err := p.connect(to)
+	if err == nil {
+		p.w.t.Cleanup(func() { _ = conn.Close() })
+	}
+	return conn, err
+}
+
+// connect does so without seeing to the end.
+func (p *member) connect(to netip.AddrPort) (*net.TCPConn, error) {
 	ctx, cancel := context.WithTimeout(p.w.t.Context(), patience)
 	defer cancel()
 	conn, err := p.Sockets().Dial(ctx, to, netip.Addr{})
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	p.w.t.Cleanup(func() { _ = conn.Close() })
-	return conn, nil
+	return conn, conn.SetDeadline(time.Now().Add(patience))
 }
 
 // call sends a text and returns the whole answer.
 func (p *member) call(to netip.AddrPort, text string) (string, error) {
-	conn, err := p.dial(to)
+	conn, err := p.connect(to)
 	if err != nil {
 		return "", err
 	}

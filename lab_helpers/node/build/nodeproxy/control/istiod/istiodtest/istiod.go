@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -67,7 +69,9 @@ func (i *Istiod) listen(address string) {
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	i.Endpoint.Address = "localhost:" + port
 	config := &tls.Config{Certificates: []tls.Certificate{i.Authority.Issue(i.t, "localhost")}}
-	i.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(config)))
+	// How often istiod lets itself be asked whether it is there (istio.io/istio, pilot/pkg/grpc).
+	patience := keepalive.EnforcementPolicy{MinTime: 15 * time.Second}
+	i.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(config)), grpc.KeepaliveEnforcementPolicy(patience))
 	discovery.RegisterAggregatedDiscoveryServiceServer(i.server, i)
 	ca.RegisterIstioCertificateServiceServer(i.server, i)
 	go func() { _ = i.server.Serve(listener) }()
