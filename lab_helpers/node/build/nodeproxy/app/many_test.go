@@ -124,15 +124,16 @@ func TestPodsComeAndGoUnderLoad(t *testing.T) {
 	client := w.pod(r, "client", "")
 	w.set(statetest.Service(t, `{"name":"web","namespace":"ns","addresses":[{"address":@10.96.0.1}],"ports":[{"servicePort":80,"targetPort":8080}]}`))
 	come := func(n int) *member {
-		pod := w.pod(r, fmt.Sprintf("web-%d", n), of)
+		pod := w.pod(r, fmt.Sprintf("web-%d", n), "")
 		pod.serve(8080, who)
 		w.until("the pod answers", func() error {
 			return answered(client.call(pod.At(8080), "x"))(client.Address.String() + " x")
 		})
+		w.workload(pod, of) // now it is ready
 		return pod
 	}
-	// istiod says that a pod is ready only when it is: so it is not in the service from the start.
 	current := come(0)
+	w.until("the service answers", func() error { return answered(client.call(vip, "x"))(client.Address.String() + " x") })
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	var good, bad atomic.Int64
 	go func() {
@@ -153,6 +154,12 @@ func TestPodsComeAndGoUnderLoad(t *testing.T) {
 	}()
 	for n := 1; n <= rounds; n++ {
 		next := come(n)
+		w.until("the new pod is in the service", func() error {
+			if found := len(r.dump().Services[0].Endpoints); found != 2 {
+				return fmt.Errorf("%d endpoints", found)
+			}
+			return nil
+		})
 		w.istiod.Delete(xds.AddressType, "Kubernetes//Pod/ns/"+current.name)
 		w.until("the old pod is out of the service", func() error {
 			if found := len(r.dump().Workloads); found != 2 {

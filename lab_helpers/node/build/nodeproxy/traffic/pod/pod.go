@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lab/nodeproxy/config"
@@ -41,6 +42,7 @@ type Pod struct {
 	Sockets netns.Sockets
 	Log     *slog.Logger
 
+	last   atomic.Pointer[state.Workload]
 	mu     sync.Mutex
 	holder *certificates.Holder
 	closed bool
@@ -67,15 +69,25 @@ func (p *Pod) prefetch(ctx context.Context) {
 }
 
 // Workload returns the pod's own workload, and waits for it with Patience.
+//
+// A pod that is going may be forgotten by istiod before istio-cni takes it back. What is under way then goes on as it was last known;
+// ztunnel would wait, and then drop it.
 func (p *Pod) Workload(ctx context.Context) (*state.Workload, error) {
+	if w := p.Known(); w != nil {
+		return w, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	return p.Store.AwaitPod(ctx, p.Config.NodeName, p.Namespace, p.Name, p.ServiceAccount)
 }
 
-// Known returns the pod's own workload, or nil if istiod has not sent it yet.
+// Known returns the pod's own workload as it was last sent, or nil if istiod has not sent it yet.
 func (p *Pod) Known() *state.Workload {
-	return p.Store.Pod(p.Config.NodeName, p.Namespace, p.Name, p.ServiceAccount)
+	if w := p.Store.Pod(p.Config.NodeName, p.Namespace, p.Name, p.ServiceAccount); w != nil {
+		p.last.Store(w)
+		return w
+	}
+	return p.last.Load()
 }
 
 // Holder returns what holds the pod's certificate.
