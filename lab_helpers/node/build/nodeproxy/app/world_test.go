@@ -29,7 +29,7 @@ const patience = 20 * time.Second
 
 // world is a node with istio-cni's socket and rules, an istiod, and the node proxy between them.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	istiod *istiodtest.Istiod
 	cni    *zdstest.Server
 	node   *netnstest.Node
@@ -57,7 +57,7 @@ func (l *lines) String() string {
 	return string(l.text)
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, istiod: istiodtest.Start(t), cni: zdstest.Listen(t), node: netnstest.NewNode(t), log: &lines{}}
 	t.Cleanup(func() {
@@ -79,7 +79,7 @@ type running struct {
 	ended          chan error
 }
 
-func free(t *testing.T) string {
+func free(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

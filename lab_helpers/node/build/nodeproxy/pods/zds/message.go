@@ -53,22 +53,30 @@ func receive(conn *net.UnixConn) (*zdsapi.WorkloadRequest, *os.File, error) {
 
 // rights takes the files out of a packet's control messages.
 func rights(control []byte) ([]*os.File, error) {
+	numbers, err := numbers(control)
+	var files []*os.File
+	for _, number := range numbers {
+		unix.CloseOnExec(number)
+		files = append(files, os.NewFile(uintptr(number), "netns"))
+	}
+	return files, err
+}
+
+// numbers are the file descriptors that a packet's control messages hold; with an error, those that were read before it.
+func numbers(control []byte) ([]int, error) {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
 		return nil, fmt.Errorf("control message: %w", err)
 	}
-	var files []*os.File
+	var list []int
 	for _, message := range messages {
-		numbers, err := unix.ParseUnixRights(&message)
+		some, err := unix.ParseUnixRights(&message)
 		if err != nil {
-			return files, fmt.Errorf("control message: %w", err)
+			return list, fmt.Errorf("control message: %w", err)
 		}
-		for _, number := range numbers {
-			unix.CloseOnExec(number)
-			files = append(files, os.NewFile(uintptr(number), "netns"))
-		}
+		list = append(list, some...)
 	}
-	return files, nil
+	return list, nil
 }
 
 // decode reads a request and checks that it is one this protocol knows, with as many files as it has to have.
