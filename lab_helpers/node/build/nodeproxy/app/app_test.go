@@ -162,6 +162,9 @@ func TestPolicies(t *testing.T) {
 		"groups":[{"rules":[{"matches":[{"notPrincipals":[{"presence":{}}]}]}]}]}`
 	w.policy(strict)
 	w.until("STRICT refuses what is plain", refused(outside))
+	if err := refused(outside)(); err != nil { // the first may have been open when the policy came
+		t.Error(err)
+	}
 	expect(t, "STRICT lets tunnels in", client.Address.String()+" x")(client.call(to, "x"))
 
 	w.policy(`{"name":"p","namespace":"ns","scope":"WORKLOAD_SELECTOR","action":"ALLOW",
@@ -170,6 +173,9 @@ func TestPolicies(t *testing.T) {
 		t.Error("a connection that is no longer allowed is still open")
 	}
 	w.until("another identity is refused", refused(other))
+	if err := refused(other)(); err != nil {
+		t.Error(err)
+	}
 	expect(t, "the right identity", client.Address.String()+" x")(client.call(to, "x"))
 
 	w.istiod.Delete(xds.AuthorizationType, "ns/p")
