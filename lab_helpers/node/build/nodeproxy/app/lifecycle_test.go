@@ -261,3 +261,31 @@ func socketsOf(t *testing.T, p *member) string {
 	})
 	return strings.Join(ports, " ")
 }
+
+func TestAnIdentityThatIstiodRefuses(t *testing.T) {
+	w := newWorld(t)
+	const revoked = "spiffe://cluster.local/ns/ns/sa/client"
+	w.istiod.Refuse(revoked, true)
+	r := w.start()
+	client, other, server, outside := w.pod(r, "client", ""), w.pod(r, "other", ""), w.pod(r, "server", ""), w.plain()
+	server.serve(8080, who)
+	outside.serve(8080, who)
+	w.until("others are served", func() error { _, err := other.call(server.At(8080), ""); return err })
+	if got, err := client.call(server.At(8080), "x"); err == nil {
+		t.Errorf("without a certificate the answer is %q", got)
+	}
+	expect(t, "what needs no certificate", client.Address.String()+" x")(client.call(outside.At(8080), "x"))
+	if _, text := r.get(r.metrics, "/metrics"); !strings.Contains(text, `response_flags="IDENTITY_ERROR"`) {
+		t.Error("it was not counted")
+	}
+	for _, c := range r.dump().Certificates {
+		if c.Identity == revoked && !strings.HasPrefix(c.State, "Unavailable: ") {
+			t.Errorf("its state is %s", c.State)
+		}
+	}
+	if !strings.Contains(w.log.String(), `no new certificate	identity="`+revoked) {
+		t.Error("the log does not say so")
+	}
+	w.istiod.Refuse(revoked, false)
+	w.until("served when istiod agrees", func() error { _, err := client.call(server.At(8080), "x"); return err })
+}

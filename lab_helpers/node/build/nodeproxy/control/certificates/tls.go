@@ -16,9 +16,10 @@ type Error struct {
 	err     error
 }
 
+// Error says what was wrong.
 func (e *Error) Error() string { return e.err.Error() }
 
-// Unwrap returns what was wrong.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.err }
 
 // base is what both ends have in common, as ztunnel sets it: TLS 1.3, HTTP/2, and a new handshake for every connection.

@@ -37,9 +37,10 @@ type Error struct {
 	err    error
 }
 
+// Error says what was wrong.
 func (e *Error) Error() string { return e.err.Error() }
 
-// Unwrap returns what was wrong.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.err }
 
 func failed(flag, format string, args ...any) *Error {
