@@ -60,7 +60,7 @@ type Config struct {
 	PacketMark int
 	IPv6       bool
 	ReusePort  bool
-	DNS        bool
+	DNS        bool // whether it is redirected is istio-cni's to say; ISTIO_META_DNS_CAPTURE is about sidecars
 
 	SecretTTL time.Duration // validity asked of the certificate authority
 	Drain     time.Duration // how long open connections may live on after SIGTERM
@@ -106,7 +106,7 @@ func FromEnvironment(environ []string) (Config, error) {
 		PacketMark:     env.number("PACKET_MARK", DefaultPacketMark),
 		IPv6:           env.boolean("IPV6_ENABLED", true),
 		ReusePort:      env.boolean("INPOD_PORT_REUSE", true),
-		DNS:            env.boolean("DNS_PROXY_ENABLED", env.boolean("ISTIO_META_DNS_CAPTURE", true)),
+		DNS:            env.boolean("DNS_PROXY_ENABLED", true),
 		SecretTTL:      env.duration("SECRET_TTL", 24*time.Hour),
 		Drain:          env.duration("CONNECTION_TERMINATION_DEADLINE", drain(grace)),
 		LogLevel:       env.text("RUST_LOG", "info"),

@@ -39,7 +39,7 @@ func TestWhatTheChartSets(t *testing.T) {
 	if c.XDSAddress != "istiod-canary.istio-system.svc:15012" || c.CAAddress != "istiod.istio-system.svc:15012" {
 		t.Errorf("addresses are %q and %q", c.XDSAddress, c.CAAddress)
 	}
-	if c.ClusterID != "east" || c.Metadata["CLUSTER_ID"] != "east" || c.Metadata["DNS_CAPTURE"] != "false" || c.DNS {
+	if c.ClusterID != "east" || c.Metadata["CLUSTER_ID"] != "east" || c.Metadata["DNS_CAPTURE"] != "false" || !c.DNS {
 		t.Errorf("metadata was not read: %+v", c)
 	}
 	if c.IPv6 || c.SecretTTL != 5*time.Minute || c.PacketMark != 1337 || c.LogLevel != "debug" || !c.LogJSON || c.Network != "net1" {
