@@ -18,6 +18,7 @@ from lab_helpers.node.build.toolchain import GO_TOOLS, MVN, check_hash, go_modul
 from lab_helpers.node.build.versions import VERSIONS
 
 SOURCES = Path(__file__).parent / "go"
+NODE_PROXY_SOURCES = SOURCES / "nodeproxy"
 COMPONENTS = (
     "coredns", "etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet", "metrics-server",
 )  # fmt: skip
@@ -90,6 +91,22 @@ def _istio(directory: Path, say: Say, log: Path) -> None:
 # Only what the build is made of: what else is known of this Istio may be corrected without building it again.
 _BUILT_OF = {name: VERSIONS["istio"][name] for name in ("module", "revision", "version", "hub", "commands")}
 ISTIO = Part("istio", _istio, (SOURCES / "istio", repr(_BUILT_OF)), tools=GO_TOOLS)
+
+
+def _node_proxy(directory: Path, say: Say, log: Path) -> None:
+    version = VERSIONS["istio"]["version"]
+    say(f"compiling the node proxy, a stand-in for ztunnel, for Istio {version}")
+    go_run(["build", "-ldflags", f"-s -w -X main.version={version}", "-o", directory / "nodeproxy", "."], log, say, cwd=NODE_PROXY_SOURCES)
+
+
+def _node_proxy_sources() -> tuple[Path, ...]:
+    """What the program is compiled from: not its tests, nor what only they use."""
+    found = [*NODE_PROXY_SOURCES.rglob("*.go"), *NODE_PROXY_SOURCES.glob("go.*")]
+    return tuple(sorted(path for path in found if not path.stem.endswith("_test") and not path.parent.name.endswith("test")))
+
+
+# Nothing that `up` builds needs it: only a mesh in ambient mode does.
+NODE_PROXY = Part("nodeproxy", _node_proxy, (*_node_proxy_sources(), VERSIONS["istio"]["version"]), tools=GO_TOOLS)
 
 
 def _istio_sources(directory: Path, say: Say, log: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab_helpers.core.errors import BuildError
 from lab_helpers.node.build import applications, contained
-from lab_helpers.node.build.binaries import ENVOY, FORTIO, HTTPBIN, ISTIO, ISTIO_SOURCES, JAEGER, PAUSE, PROMETHEUS, ZIPKIN
+from lab_helpers.node.build.binaries import ENVOY, FORTIO, HTTPBIN, ISTIO, ISTIO_SOURCES, JAEGER, NODE_PROXY, PAUSE, PROMETHEUS, ZIPKIN
 from lab_helpers.node.build.contained import Say
 from lab_helpers.node.build.debian import BASE, NODE_ROOT
 from lab_helpers.node.build.store import Part
@@ -116,6 +116,8 @@ LATER = (
     Image("docker.io/openzipkin/zipkin-slim:3.4.0", "zipkin", ZIPKIN),
 )  # fmt: skip
 IMAGES = (*FIRST, *LATER)
+# What only a mesh in ambient mode runs: `up` does not build it.
+AMBIENT = (Image(f"{HUB}/ztunnel:{ISTIO_TAG}", "ztunnel", _context("ztunnel", _files(nodeproxy=(NODE_PROXY, "nodeproxy")), NODE_PROXY)),)
 
 
 def descriptions() -> list[tuple[str, str, str]]:
