@@ -142,10 +142,13 @@ def scraped(lab, moment: float, deadline: float = SCRAPED) -> None:
     """Wait until Prometheus has asked every proxy of the namespace, and the ingress gateway's, after `moment`."""
     gateways = [pod for pod in lab.client.list(POD, "*", {"istio": "ingressgateway"}) if pods.ready(pod)]
     wanted = {name.rpartition(".")[0] for name in proxies.meshed(lab, lab.namespace)} | {pod["metadata"]["name"] for pod in gateways}
+    # After a restart of its node a pod has another address, and when it was asked at the old one is known for minutes still.
+    address = {pod["metadata"]["name"]: pod["status"].get("podIP") for pod in (*lab.client.list(POD), *gateways)}
 
     def late() -> list[str]:
         seen = promql(lab, "timestamp(up{pod!=''}) and up == 1")  # a look that failed has a time as well
-        last = seen.groupby("pod")["value"].min() if len(seen) else {}
+        here = seen[seen["instance"].str.rpartition(":")[0].str.strip("[]") == seen["pod"].map(address)] if len(seen) else seen
+        last = here.groupby("pod")["value"].min() if len(here) else {}
         return [f"{pod} was not asked" for pod in sorted(wanted) if last.get(pod, 0) < moment]
 
     wait_until_none(late, "Prometheus to ask the proxies", "See lab.promql('up') and the targets page of Prometheus.", deadline, every=0.1)

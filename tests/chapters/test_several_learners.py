@@ -15,13 +15,14 @@ from tests import wreckage
 from tests.live import kubectl
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
-# The first of each is in namespace default: 13 shows the gateway's host, which is another one elsewhere.
+# The first of each is in namespace default: 13 shows the gateway's host, which is another one elsewhere. And beside 12, which sends
+# thousands, nobody reads traces: Zipkin keeps 8,000 spans.
 GROUPS = (
     ("04_bookinfo", "05_injection", "07_tracing"),
-    ("06_mesh_graph", "12_traffic_shifting", "19_access_control"),
+    ("06_mesh_graph", "12_traffic_shifting", "20_service_accounts"),
     ("10_gateway", "15_fault_injection"),
     ("11_destination_rule", "14_mirroring"),
-    ("13_ab_testing", "09_virtual_service", "20_service_accounts"),
+    ("13_ab_testing", "09_virtual_service", "19_access_control"),
 )
 STEMS = [stem for group in GROUPS for stem in group]
 
