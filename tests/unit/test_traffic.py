@@ -9,8 +9,10 @@ import pytest
 
 from lab_helpers.core.errors import MeshError, QueryError
 from lab_helpers.kube.client import Answer
+from lab_helpers.kube.kinds import POD
 from lab_helpers.traffic import addons, counted, graph, latency, prometheus, trace_stores, traces
 from lab_helpers.traffic.trace_stores import _of_jaeger, _zipkin
+from tests.objects import Cluster, pod
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("1h30m", 5400), ("250ms", 0.25), ("1d", 86400)])
@@ -602,3 +604,14 @@ def test_who_was_called_and_has_not_told_is_waited_for_and_then_named_as_missing
 def test_what_is_no_id_gets_a_sentence(stores, id):
     with pytest.raises(QueryError, match="is not the id of a trace"):
         traces.trace(stores.lab, id)
+
+
+def test_when_a_pod_was_asked_is_told_by_where_it_is_now(monkeypatch):
+    """Its node was restarted: at the old address nobody asks any more."""
+    looks = pd.DataFrame({"pod": ["a-1", "a-1"], "instance": ["10.0.0.9:15020", "10.0.0.2:15020"], "value": [50.0, 80.0]})
+    monkeypatch.setattr(prometheus, "promql", lambda lab, query: looks)
+    monkeypatch.setattr(prometheus.proxies, "meshed", lambda lab, namespace: {"a-1.default": {}})
+    lab = Cluster({POD: [pod("a-1", status={"podIP": "10.0.0.2"})]})
+    prometheus.scraped(lab, 79, deadline=0)
+    with pytest.raises(MeshError, match="a-1 was not asked"):
+        prometheus.scraped(lab, 81, deadline=0)
