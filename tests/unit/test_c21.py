@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -313,10 +314,11 @@ def test_what_istiod_could_not_read_is_told_once_by_address(monkeypatch):
     ]
 
 
-def test_the_server_is_away_when_its_pods_are():
-    left = [pod("keys-1", app="keys")]
+def test_the_server_is_away_when_its_pods_are_and_its_address_refuses(monkeypatch):
+    left, codes = [pod("keys-1", app="keys")], [28, 28, 7]
+    monkeypatch.setattr(server, "curl", lambda lab, options: SimpleNamespace(code=codes.pop(0)))
     lab = Cluster({server.pods.POD: left}, run=lambda line: left.clear() or Output(line, ""))
-    assert "--replicas=0" in server.shut_down(lab).command and not left
+    assert "--replicas=0" in server.shut_down(lab).command and not left and not codes
 
 
 # The stream.

@@ -8,13 +8,15 @@ import re
 import pandas as pd
 
 from lab_helpers.core.errors import TrafficError
-from lab_helpers.core.wait import wait_until_none
+from lab_helpers.core.wait import wait_until, wait_until_none
 from lab_helpers.istio import istiod
 from lab_helpers.kube import channels, objects, pods
 from lab_helpers.kube.commands import Output
 from lab_helpers.kube.kinds import POD
+from lab_helpers.lab.asking.curl import curl
 
 APP, FOLDER = "keys", "/keys"
+NO_CONNECTION = 7  # curl's exit code where nobody listens; 28 is that no answer came in time
 FILE = re.compile(r"[a-z0-9-]+\.json")
 FAILED = re.compile(r'Failed to fetch public key from jwks URI "([^"]*)": (.*)')
 PRINTED = re.compile(r"^GET (\S+) (\d+) (\S+) (\S+)", re.MULTILINE)
@@ -66,10 +68,16 @@ def visits(lab, name: str) -> pd.DataFrame:
 
 @objects.sentences("Shutting the server down")
 def shut_down(lab) -> Output:
-    """Have the server go away; return when it has."""
+    """Have the server go away; return when it has, and whoever asks is refused at once.
+
+    The rules of the node follow a moment later. Whoever asks in between gets no answer at all: istiod, too, which then tells the proxies
+    late of what it was told.
+    """
     done = lab.run(f"kubectl scale deployment {APP} --replicas=0")
     left = lambda: [each["metadata"]["name"] for each in lab.client.list(POD, labels={"app": APP})]  # noqa: E731
     wait_until_none(left, "the server to end", "See its pods: kubectl get pods -l app=keys.", 60, 0.1)
+    refused = lambda: curl(lab, f"--max-time 1 --output /dev/null http://{APP}:8080/").code == NO_CONNECTION  # noqa: E731
+    wait_until(refused, "the server's address to refuse connections", 30, 0.1, do="See what is there: kubectl get endpointslices.")
     return done
 
 
