@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"lab/nodeproxy/control/certificates"
@@ -85,23 +84,7 @@ func TestTheNewProxyTakesOver(t *testing.T) {
 	}
 
 	// Calls go on all the while, one after the other.
-	var good, bad atomic.Int32
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if got, err := client.call(server.At(8080), "x"); err != nil || !strings.HasSuffix(got, " x") {
-				bad.Add(1)
-			} else {
-				good.Add(1)
-			}
-		}
-	}()
+	good, bad, stop := meanwhile(func() error { return answered(client.call(server.At(8080), "x"))(client.Address.String() + " x") })
 	second := w.start()
 	for _, p := range []*member{client, server} {
 		file, err := p.Reopen()
@@ -134,8 +117,7 @@ func TestTheNewProxyTakesOver(t *testing.T) {
 	_ = open.Close()
 	first.wait()
 	expect(t, "after the old proxy has ended", client.Address.String()+" x")(client.call(server.At(8080), "x"))
-	close(stop)
-	<-stopped
+	stop()
 	// What the kernel had queued for the old proxy in the moment that it stopped listening is lost; nothing else is.
 	if g, b := good.Load(), bad.Load(); b > 2 || g < 20 {
 		t.Errorf("%d calls succeeded and %d failed", g, b)

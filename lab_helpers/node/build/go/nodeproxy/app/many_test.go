@@ -134,24 +134,13 @@ func TestPodsComeAndGoUnderLoad(t *testing.T) {
 	}
 	current := come(0)
 	w.until("the service answers", func() error { return answered(client.call(vip, "x"))(client.Address.String() + " x") })
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	var good, bad atomic.Int64
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if err := answered(client.call(vip, "x"))(client.Address.String() + " x"); err != nil {
-				bad.Add(1)
-				t.Error(err)
-			} else {
-				good.Add(1)
-			}
+	good, bad, stop := meanwhile(func() error {
+		err := answered(client.call(vip, "x"))(client.Address.String() + " x")
+		if err != nil {
+			t.Error(err)
 		}
-	}()
+		return err
+	})
 	for n := 1; n <= rounds; n++ {
 		next := come(n)
 		w.until("the new pod is in the service", func() error {
@@ -179,8 +168,7 @@ func TestPodsComeAndGoUnderLoad(t *testing.T) {
 		}
 		current = next
 	}
-	close(stop)
-	<-stopped
+	stop()
 	t.Logf("%d pods, %d calls", rounds, good.Load())
 	if bad.Load() > 0 || good.Load() < int64(rounds) {
 		t.Errorf("%d calls succeeded and %d failed", good.Load(), bad.Load())

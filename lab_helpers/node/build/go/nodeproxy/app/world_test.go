@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -275,5 +276,30 @@ func (w *world) until(what string, try func() error) {
 		case <-late:
 			w.t.Fatalf("after %v still not: %s (%v)", patience, what, err)
 		}
+	}
+}
+
+// meanwhile makes calls one after the other until it is told to stop, and counts those that came back and those that did not.
+func meanwhile(call func() error) (good, bad *atomic.Int64, stop func()) {
+	good, bad = new(atomic.Int64), new(atomic.Int64)
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			if call() != nil {
+				bad.Add(1)
+			} else {
+				good.Add(1)
+			}
+		}
+	}()
+	return good, bad, func() {
+		close(end)
+		<-ended
 	}
 }

@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -23,6 +22,7 @@ import (
 	"lab/nodeproxy/control/state/statetest"
 	"lab/nodeproxy/observe/logging"
 	"lab/nodeproxy/observe/metrics"
+	"lab/nodeproxy/runtest"
 )
 
 const deadline = 10 * time.Second
@@ -73,16 +73,7 @@ func start(t *testing.T, server *istiodtest.Istiod) (*state.Store, chan string) 
 		Log: logging.Discard(), Metrics: metrics.New("test"), Synced: func(url string) { synced <- url },
 		First: time.Millisecond, Last: 20 * time.Millisecond,
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		client.Run(ctx)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
+	runtest.Beside(t, client.Run)
 	return store, synced
 }
 

@@ -128,28 +128,16 @@ func (s Sockets) ListenPacket(address netip.AddrPort) (net.PacketConn, error) {
 // the application then sees who called it, and its answer finds back by istio-cni's connection mark. Where that fails the
 // connection goes on under the pod's own address, as ztunnel's does.
 func (s Sockets) Dial(ctx context.Context, destination netip.AddrPort, source netip.Addr) (*net.TCPConn, error) {
-	var fd int
-	err := s.Namespace.Do(func() (err error) {
-		if fd, err = s.open(family(destination.Addr()), unix.SOCK_STREAM); err != nil {
-			return err
-		}
+	file, err := s.connect(unix.SOCK_STREAM, destination, func(fd int) {
 		if source.IsValid() && source.Unmap() != destination.Addr().Unmap() {
 			if err := spoof(fd, source); err != nil && s.Unspoofed != nil {
 				s.Unspoofed(err)
 			}
 		}
-		if err = unix.Connect(fd, sockaddr(destination)); err == unix.EINPROGRESS {
-			err = nil
-		}
-		if err != nil {
-			_ = unix.Close(fd)
-		}
-		return os.NewSyscallError("connect", err)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%v: %w", destination, err)
+		return nil, err
 	}
-	file := os.NewFile(uintptr(fd), destination.String())
 	defer file.Close()
 	if err := connected(ctx, file); err != nil {
 		return nil, fmt.Errorf("%v: %w", destination, err)
@@ -211,12 +199,26 @@ func connected(ctx context.Context, file *os.File) error {
 
 // DialPacket makes a datagram socket that only exchanges with destination.
 func (s Sockets) DialPacket(destination netip.AddrPort) (net.Conn, error) {
+	file, err := s.connect(unix.SOCK_DGRAM, destination, func(int) {})
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return net.FileConn(file)
+}
+
+// connect makes a socket in the pod, has it prepared, and begins to connect it.
+func (s Sockets) connect(kind int, destination netip.AddrPort, prepare func(fd int)) (*os.File, error) {
 	var fd int
 	err := s.Namespace.Do(func() (err error) {
-		if fd, err = s.open(family(destination.Addr()), unix.SOCK_DGRAM); err != nil {
+		if fd, err = s.open(family(destination.Addr()), kind); err != nil {
 			return err
 		}
-		if err = unix.Connect(fd, sockaddr(destination)); err != nil {
+		prepare(fd)
+		if err = unix.Connect(fd, sockaddr(destination)); err == unix.EINPROGRESS {
+			err = nil
+		}
+		if err != nil {
 			_ = unix.Close(fd)
 		}
 		return os.NewSyscallError("connect", err)
@@ -224,9 +226,7 @@ func (s Sockets) DialPacket(destination netip.AddrPort) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", destination, err)
 	}
-	file := os.NewFile(uintptr(fd), destination.String())
-	defer file.Close()
-	return net.FileConn(file)
+	return os.NewFile(uintptr(fd), destination.String()), nil
 }
 
 // Tune sets on a connection, accepted or dialled, what ztunnel sets: no delay, and keepalive.

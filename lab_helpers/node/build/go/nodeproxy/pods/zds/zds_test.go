@@ -1,7 +1,6 @@
 package zds
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +17,7 @@ import (
 
 	"lab/nodeproxy/observe/logging"
 	"lab/nodeproxy/pods/zds/zdstest"
+	"lab/nodeproxy/runtest"
 )
 
 // recorder notes what it is asked for.
@@ -61,17 +61,8 @@ func (r *recorder) expect(t *testing.T, calls ...string) {
 func start(t *testing.T) (*zdstest.Server, *recorder) {
 	t.Helper()
 	server, pods := zdstest.Listen(t), &recorder{make(chan string, 100)}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
 	client := &Client{Socket: server.Socket, Pods: pods, Log: logging.Discard(), First: time.Millisecond, Last: 10 * time.Millisecond}
-	go func() {
-		defer close(ended)
-		client.Run(ctx)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
+	runtest.Beside(t, client.Run)
 	return server, pods
 }
 

@@ -176,14 +176,6 @@ func (i *Inbound) Plaintext(ctx context.Context, conn *net.TCPConn) {
 		return
 	}
 	connection.Established()
-	stop := context.AfterFunc(ctx, func() {
-		relay.Abort(upstream)
-		relay.Abort(conn)
-	})
-	err = relay.Both(conn, upstream, connection.Received, connection.Sent)
-	stop()
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
+	err = relay.Both(ctx, conn, upstream, connection.Received, connection.Sent)
 	connection.Close(metrics.FlagNone, err)
 }

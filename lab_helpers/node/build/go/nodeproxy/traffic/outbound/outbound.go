@@ -96,12 +96,7 @@ func (o *Outbound) plain(ctx context.Context, conn *net.TCPConn, connection *con
 		return
 	}
 	connection.Established()
-	stop := context.AfterFunc(ctx, func() {
-		relay.Abort(upstream)
-		relay.Abort(conn)
-	})
-	err = relay.Both(conn, upstream, connection.Received, connection.Sent)
-	stop()
+	err = relay.Both(ctx, conn, upstream, connection.Received, connection.Sent)
 	connection.Close(metrics.FlagNone, err)
 }
 

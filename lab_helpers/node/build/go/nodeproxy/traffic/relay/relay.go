@@ -2,6 +2,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -42,8 +43,14 @@ func Copy(to, from Stream, count func(int)) error {
 }
 
 // Both copies in both directions, until both sides have ended or one has failed; then both are closed. Where one failed the other is
-// reset, if it can be, so that nobody takes half of what was sent for all of it.
-func Both(a, b Stream, aToB, bToA func(int)) error {
+// reset, if it can be, so that nobody takes half of what was sent for all of it. When the context ends both are reset, and its cause is
+// the error.
+func Both(ctx context.Context, a, b Stream, aToB, bToA func(int)) error {
+	stop := context.AfterFunc(ctx, func() {
+		Abort(a)
+		Abort(b)
+	})
+	defer stop()
 	results := make(chan error, 2)
 	go func() { results <- Copy(b, a, aToB) }()
 	go func() { results <- Copy(a, b, bToA) }()
@@ -59,6 +66,9 @@ func Both(a, b Stream, aToB, bToA func(int)) error {
 	}
 	_ = a.Close()
 	_ = b.Close()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
 	return failure
 }
 

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -41,7 +42,7 @@ func start(t *testing.T) (client, server *net.TCPConn, sent, received *int, resu
 	client, a := pair(t)
 	b, server := pair(t)
 	sent, received, result = new(int), new(int), make(chan error, 1)
-	go func() { result <- Both(a, b, func(n int) { *sent += n }, func(n int) { *received += n }) }()
+	go func() { result <- Both(t.Context(), a, b, func(n int) { *sent += n }, func(n int) { *received += n }) }()
 	return client, server, sent, received, result
 }
 
@@ -94,5 +95,23 @@ func TestAResetIsPassedOn(t *testing.T) {
 	}
 	if err := <-result; !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the relay says %v", err)
+	}
+}
+
+func TestTheEndOfItsContextResetsBothSides(t *testing.T) {
+	client, a := pair(t)
+	b, server := pair(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- Both(ctx, a, b, func(int) {}, func(int) {}) }()
+	cut := errors.New("cut")
+	cancel(cut)
+	if err := <-result; err != cut {
+		t.Errorf("the relay ended with %v", err)
+	}
+	for name, end := range map[string]*net.TCPConn{"client": client, "server": server} {
+		if _, err := end.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the %s was told %v", name, err)
+		}
 	}
 }
