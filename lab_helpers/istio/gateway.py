@@ -176,7 +176,7 @@ def page(lab, path: str = "/productpage", headers: dict[str, str] | None = None)
     return Page(address, answer.status, answer.headers, answer.text, pod, version, sent.get("host", ""))
 
 
-def fetch(address: str, headers: dict[str, str] | None = None, timeout: float = 30.0) -> Answer:
+def fetch(address: str, headers: dict[str, str] | None = None, timeout: float = 15.0) -> Answer:
     """GET `address` as a user outside the cluster does: without credentials and without a proxy of this machine.
 
     No connection is kept: one that outlives a change of the gateway's listener still follows the old rules.

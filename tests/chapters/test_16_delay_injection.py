@@ -67,7 +67,9 @@ def timeouts_elsewhere(beside, above, page):
 
 
 @before('lab.apply("my/one-of-two.yaml")')
-def a_delay_that_v3_can_bear(lab, tmp_path):
-    """One that the page cannot is in tests/unit: the verdict is on data, and 32 such pages take 20 s."""
+def a_delay_that_v3_can_bear_and_one_that_the_page_cannot(lab, tmp_path):
     lab.apply(rule(tmp_path, "ratings", "percentage: {value: 100}, fixedDelay: 2s"))
     fails("16.6", lab, sentence="pages with reviews by v3 show stars, not unavailable")
+    lab.apply(rule(tmp_path, "reviews", "percentage: {value: 100}, fixedDelay: 3.5s"))
+    fails("16.6", lab, sentence="32 of 32 pages have lost their reviews")
+    lab.delete(rule(tmp_path, "reviews", "percentage: {value: 100}, fixedDelay: 3.5s"))

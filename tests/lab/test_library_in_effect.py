@@ -15,7 +15,7 @@ from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import apply, configuration
 from lab_helpers.lab import checkpoint, connect
 from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
-from tests.live import NAMESPACE, kubectl
+from tests.live import kubectl
 
 pytestmark = pytest.mark.lab
 ENTRY = """
@@ -78,13 +78,6 @@ metadata: {name: details}
 spec: {selector: {matchLabels: {app: details}}}
 """
 IMAGE = "docker.io/curlimages/curl:8.16.0"
-
-
-@pytest.fixture(scope="module")
-def lab():
-    found = connect(quiet=True, namespace=NAMESPACE)
-    checkpoint.reach(found, "Bookinfo", [*CLIENTS[:1], *BOOKINFO])
-    return found
 
 
 @pytest.fixture

@@ -9,19 +9,10 @@ import pytest
 import yaml
 
 from lab_helpers.core import paths
-from lab_helpers.lab import checkpoint, connect
-from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
 from tests.live import NAMESPACE
 
 pytestmark = pytest.mark.lab
 RULE = "12_traffic_shifting/01-subsets.yaml"
-
-
-@pytest.fixture(scope="module")
-def lab():
-    found = connect(quiet=True, namespace=NAMESPACE)
-    checkpoint.reach(found, "Bookinfo", [*CLIENTS[:1], *BOOKINFO])
-    return found
 
 
 @pytest.fixture

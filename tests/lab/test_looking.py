@@ -7,9 +7,6 @@ from lab_helpers.chapters.c07_tracing import logs
 from lab_helpers.chapters.c08_metrics import dashboard, dashboards
 from lab_helpers.chapters.c08_metrics import panels as drawn
 from lab_helpers.core.errors import QueryError
-from lab_helpers.lab import checkpoint, connect
-from lab_helpers.lab.chapters import BOOKINFO, CLIENTS
-from tests.live import NAMESPACE
 
 # Zipkin keeps the newest spans only, and others' requests pass the same gateway.
 pytestmark = [pytest.mark.lab, pytest.mark.alone("it holds against what was sent what the gateway and the stores of all hold")]
@@ -17,13 +14,6 @@ CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def lab():
-    found = connect(quiet=True, namespace=NAMESPACE)
-    checkpoint.reach(found, "Bookinfo", [*CLIENTS[:1], *BOOKINFO])
-    return found
 
 
 @pytest.fixture
