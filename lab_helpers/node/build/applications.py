@@ -34,6 +34,7 @@ def productpage(istio: Path, context: Path, say: Say, log: Path) -> None:
     """The page, with the packages of upstream's hash-pinned requirements for the Python of the image (Debian 12's 3.11)."""
     source = istio / SOURCES / "productpage"
     shutil.copy(source / "productpage.py", context)
+    shutil.copy(FOLDER / "productpage/gunicorn.conf.py", context)
     for folder in ("templates", "static"):
         shutil.copytree(source / folder, context / folder)
     say("installing productpage's Python packages")
