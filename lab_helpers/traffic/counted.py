@@ -15,7 +15,7 @@ STANDARD = (  # labels that every request has, if only as "unknown"
     r"|reporter|request_protocol|response_code|response_flags|grpc_response_status|connection_security_policy"
 )
 
-STALE = "5m"  # how far back Prometheus itself looks for the last sample of a series that has not ended
+FAILED = "1m"  # for so long looks at a proxy may have failed
 
 
 def requests(lab, window: Window | str, *labels: str, reporter: str = "source") -> pd.DataFrame:
@@ -63,8 +63,7 @@ def counted(lab, window: Window | str, told: list[str], labels, metric: str = "i
     """What was added to a counter in a window, summed by labels; also nothing, where it was there already."""
     window, labels = window_of(lab, window), list(dict.fromkeys(labels))
     length = round(1000 * (window.known - window.start))
-    # A look that failed right before, as they do on a busy machine, ends a series for Prometheus: an instant would say that it stood at 0.
-    before = [prometheus.promql(lab, f"last_over_time({metric}{{{each}}}[{STALE}])", at=window.start) for each in told]
+    before = [prometheus.promql(lab, _standing(f"{metric}{{{each}}}"), at=window.start) for each in told]
     looks = [prometheus.promql(lab, f"{metric}{{{each}}}[{length}ms]", at=window.known) for each in told]
     table = added(pd.concat(before), pd.concat(looks))
     table = table.rename(columns=prometheus.beside(set(table.columns) - {"added"}, "requests") | {"added": "requests"})
@@ -72,6 +71,14 @@ def counted(lab, window: Window | str, told: list[str], labels, metric: str = "i
         table[label] = table[label].fillna("unknown") if label in table else "unknown"
     total = table.groupby(labels, as_index=False)["requests"].sum() if labels else table[["requests"]].sum().to_frame().T
     return total.astype({"requests": int})
+
+
+def _standing(series: str) -> str:
+    """The query for where counters stand. A look that fails ends all series of its target; what it found before still holds.
+
+    On a busy machine looks do fail, and one under way at the moment that is asked for counts as well: Prometheus dates it by its begin.
+    """
+    return f"{series} or last_over_time({series}[{FAILED}]) and on (instance, job) up == 0"
 
 
 def added(before: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,8 @@
 """Looking at a live mesh: what the graph, the counts, the dashboards and the traces say, held against what was sent."""
 
+from pathlib import Path
+
+import psutil
 import pytest
 
 from lab_helpers.chapters.c06_mesh_graph.checks import USED
@@ -7,6 +10,11 @@ from lab_helpers.chapters.c07_tracing import logs
 from lab_helpers.chapters.c08_metrics import dashboard, dashboards
 from lab_helpers.chapters.c08_metrics import panels as drawn
 from lab_helpers.core.errors import QueryError
+from lab_helpers.core.wait import wait_until
+from lab_helpers.kube.kinds import POD
+from lab_helpers.node import machine
+from lab_helpers.node.machine import MACHINE
+from lab_helpers.traffic import prometheus
 
 # Zipkin keeps the newest spans only, and others' requests pass the same gateway.
 pytestmark = [pytest.mark.lab, pytest.mark.alone("it holds against what was sent what the gateway and the stores of all hold")]
@@ -82,6 +90,30 @@ spec:
     arrived = lab.requests(window, "destination_version", "response_code", "source_workload", reporter="destination")
     arrived = arrived[arrived["source_workload"] == "client"].set_index("destination_version")["requests"]
     assert arrived.to_dict() == {version: number for (version, code), number in counted.items() if code == "200"}
+
+
+def test_a_look_that_fails_as_a_window_begins_costs_no_count(lab):
+    with lab.window():
+        lab.observe("reviews", n=20)
+    [pod] = lab.client.list(POD, labels={"app": "client"})
+    agent = next(each for each in map(psutil.Process, machine.processes(MACHINE)) if each.name() == "pilot-agent" and _is_of(each, pod))
+    agent.suspend()  # it hands the proxy's counters over
+    try:
+        up = f"up{{pod='{pod['metadata']['name']}'}}"
+        wait_until(lambda: len(lab.promql(f"{up} == 0")), "a look at the client's proxy to fail", 30)
+        begun = prometheus.clock(lab)
+        late = f"{up} == 0 and timestamp({up}) > {begun}"  # the one that was under way is dated before, and still may succeed
+        wait_until(lambda: len(lab.promql(late)), "a second look to fail", 30)
+    finally:
+        agent.resume()
+    with lab.window() as window:
+        lab.observe("reviews", n=30)
+    counted = lab.requests(prometheus.Window(begun, window.end, window.known), "source_workload").set_index("source_workload")
+    assert counted.requests["client"] == 30
+
+
+def _is_of(process: psutil.Process, pod: dict) -> bool:
+    return pod["metadata"]["uid"] in Path(f"/proc/{process.pid}/cgroup").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["mesh", "service", "workload"])

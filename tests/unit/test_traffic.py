@@ -102,12 +102,12 @@ def asked(monkeypatch):
         questions.append(query)
         if query == "time()":
             data = {"resultType": "scalar", "result": [100, "100"]}
-        elif not query.startswith(("istio_requests_total", "last_over_time(")) or 'source_workload_namespace!="' in query:
+        elif not query.startswith("istio_requests_total") or 'source_workload_namespace!="' in query:
             data = {"resultType": "vector", "result": []}
         elif query.endswith("ms]"):
             data = {"resultType": "matrix", "result": [{"metric": labels, "values": [[90, "14"], [95, "17"]]}]}
         else:
-            known = [{"metric": labels, "value": [80, "10"]}] if query.startswith("last_over_time(") else []
+            known = [{"metric": labels, "value": [80, "10"]}] if " or last_over_time(" in query else []
             data = {"resultType": "vector", "result": known}
         return Answer(200, {}, json.dumps({"status": "success", "data": data}).encode())
 
@@ -298,7 +298,7 @@ def counters(monkeypatch):
     there: list[tuple[str, dict, int]] = []
 
     def promql(_lab, query, at):
-        metric, chosen = query.removeprefix("last_over_time(").partition("{")[0], re.findall(r'(\w+)(!?=)"([^"]*)"', query)
+        metric, chosen = query.partition("{")[0], re.findall(r'(\w+)(!?=)"([^"]*)"', query)
         fits = [
             (labels, count)
             for name, labels, count in there
