@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 # What sudo drops: downloads behind a proxy need it, and the lab its address. Given word for word, as any sudoers allows it, and only what
 # is set; the shell puts in the values, whatever signs a password in them has.
-KEPT := http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY MESHLAB_NODE_ADDRESS
+KEPT := http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY MESHLAB_NODE_ADDRESS MESHLAB_KEEP_CACHES
 SET := $(foreach name,$(KEPT),$(if $(value $(name)),$(name)="$$$(name)"))
 # Only what the lab itself does is elevated. Caches and kubeconfig stay the invoking user's: sudo tells who that is.
 # Python leaves no compiled module of root's in a clone or an environment of theirs: they could not remove it.

@@ -79,6 +79,8 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = (), for
                 with report.step("what else the chapters need", waits=True):
                     built()
                 _addons(report, lab)
+                with report.step("clear what only building needed"):
+                    store.collect((*host.WANTED, *LAYOUTS))
                 return page
 
 

@@ -116,6 +116,21 @@ def test_forget_drops_a_part_and_what_it_went_into():
     assert "below" in caught.value.do
 
 
+@pytest.mark.parametrize("keep", ["", "1"])
+def test_what_nobody_needs_any_more_goes_unless_somebody_keeps_it(cache, monkeypatch, keep):
+    """The caches held every version that there had ever been, and 11 GiB of compilers' own."""
+    monkeypatch.setenv("MESHLAB_KEEP_CACHES", keep)
+    below, old = Part("below", writes("1")), Part("part", writes("0"), ("an earlier version",))
+    part = Part("part", writes("2"), needs=(below,))
+    store.ensure([old], Quiet())
+    store.ensure([part], Quiet())
+    (cache / "go" / "mod").mkdir(parents=True)
+    store.collect([part])
+    kept = {part.path} | ({below.path, old.path} if keep else set())
+    assert set(store.PARTS.iterdir()) == kept and (cache / "go").exists() == bool(keep) and not [*store.UNFINISHED.iterdir()]
+    assert store.missing([part]) == [], "a finished part is not built again for what went into it"
+
+
 def test_a_command_that_fails_is_quoted_and_its_log_named(tmp_path):
     log = tmp_path / "log"
     with pytest.raises(BuildError) as caught:

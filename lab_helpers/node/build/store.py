@@ -25,6 +25,7 @@ UNFINISHED = paths.CACHE / "unfinished"
 BUILD_LOGS = paths.CACHE / "log"
 # Two cores: one compiler, one bootstrap and one download at a time overlap well; more only take turns.
 WORKERS = 3
+KEEP = "MESHLAB_KEEP_CACHES"  # in the environment: whoever changes what the lab is made of wants the inputs, and Go's caches, at hand
 BUILD = "build "  # begins the name of the step that builds a part
 
 
@@ -220,6 +221,19 @@ def _build(part: Part, report) -> None:
         os.sync()
         with files.as_user():
             os.rename(unfinished, part.path)
+
+
+def collect(wanted: Iterable[Part]) -> None:
+    """Delete all but `wanted`: parts of other versions, what only went into finished ones, Go's caches; nothing where `KEEP` is set.
+
+    Call it under the lock of the caches only, and when no node runs on a part that is not wanted.
+    """
+    if os.environ.get(KEEP):
+        return
+    kept = {part.path.name for part in wanted}
+    for path in [*(each for each in PARTS.iterdir() if each.name not in kept), paths.CACHE / "go"]:
+        if path.exists():
+            _discard(path)
 
 
 def _discard(path: Path) -> None:
