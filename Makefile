@@ -80,12 +80,13 @@ check: env ## seconds, no cluster: style, layers, unit tests
 	@$(BIN)/lint-imports --no-cache
 	@$(PYTEST) -q -n 2 tests/unit
 
-# From a lab of its own: one that has been used for hours takes more memory than the suite allows a fresh one.
+# From a lab of its own: one that has been used for hours takes more memory than the suite allows a fresh one. Go's tests need Go's caches.
+KEEPING := env MESHLAB_KEEP_CACHES=1
 test: env test-tools check ## everything, on the live lab (made anew) and in a real browser
 	@$(SUDO) $(MESHLAB) down
-	@$(SUDO) $(MESHLAB) up
+	@$(SUDO) $(KEEPING) $(MESHLAB) up
 	@$(MAKE) test-lab test-chapters test-site
-	@$(SUDO) $(PYTEST) -q tests/lifecycle
+	@$(SUDO) $(KEEPING) $(PYTEST) -q tests/lifecycle
 
 test-lab: env test-tools ## the lab and the library, on the lab that is up
 	@$(SUDO) $(PYTEST) -q tests/lab
