@@ -44,6 +44,7 @@ HOME = Path(USER.pw_dir if SUDO else os.environ.get("HOME") or USER.pw_dir)
 
 CACHE = HOME / ".cache" / "meshlab"
 BIN = CACHE / "bin"  # kubectl and istioctl of the lab's versions
+GATEWAY_API = CACHE / "gateway-api"  # the Gateway API's kinds, a file each
 KUBECONFIG = HOME / ".kube" / "meshlab"
 
 DESK = "MESHLAB_DESK"  # says where a learner's folder is; notebooks are told theirs by it

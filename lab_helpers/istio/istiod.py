@@ -31,7 +31,7 @@ class Proxy:
     name, namespace : str
         Of its pod.
     gateway : bool
-        Whether it is one on its own, and no sidecar.
+        Whether it is one on its own, and no sidecar: a gateway, a waypoint, a node's ztunnel.
     sent, acked : dict of str to str
         Last nonce by xDS type (``Cluster``, ``Listener``, ``RouteConfiguration``, ``ClusterLoadAssignment`` …).
     errors : dict of str to str
@@ -186,5 +186,5 @@ def _proxy(status: dict) -> Proxy:
         {kind: each.get("sent", "") for kind, each in resources.items()},
         {kind: each.get("acked", "") for kind, each in resources.items()},
         {kind: each["lastError"] for kind, each in resources.items() if each.get("lastError")},
-        status.get("proxy_type") == "router",
+        status.get("proxy_type") in ("router", "waypoint", "ztunnel"),
     )

@@ -11,10 +11,13 @@ from lab_helpers.kube.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, SERVICE
 
 
 def has_proxy(pod: dict) -> bool:
-    """Whether `pod` was made with an Istio proxy: a sidecar of either kind, or a gateway's own.
+    """Whether `pod` was made with an Envoy of Istio's: a sidecar of either kind, or a gateway's or waypoint's own.
 
-    In the manifest of a gateway the image is called ``auto``: where it is still, nobody has injected anything.
+    In the manifest of a gateway the image is called ``auto``: where it is still, nobody has injected anything. ztunnel's container is
+    called as a proxy's, too, and it is no Envoy.
     """
+    if _ztunnel(pod):
+        return False
     containers = [*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or [])]
     return any(container["name"] == "istio-proxy" and container.get("image") != "auto" for container in containers)
 
@@ -29,12 +32,16 @@ def meshed(lab, namespace: str = "*") -> set[str]:
 
 
 def concerned(lab) -> set[str]:
-    """Names (``pod.namespace``) of the ready proxies that what happens in the lab's namespace goes through: its own, and all gateways."""
+    """Names (``pod.namespace``) of the ready proxies that what happens in the lab's namespace goes through: its own, gateways, ztunnels."""
     return {
         f"{pod['metadata']['name']}.{pod['metadata']['namespace']}"
         for pod in lab.client.list(POD, "*")
-        if has_proxy(pod) and pods.ready(pod) and (pod["metadata"]["namespace"] == lab.namespace or _gateway(pod))
+        if pods.ready(pod) and (_ztunnel(pod) or has_proxy(pod) and (pod["metadata"]["namespace"] == lab.namespace or _gateway(pod)))
     }
+
+
+def _ztunnel(pod: dict) -> bool:
+    return pods.labels(pod).get("app") == "ztunnel"
 
 
 def _gateway(pod: dict) -> bool:

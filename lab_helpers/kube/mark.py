@@ -16,7 +16,7 @@ from lab_helpers.kube.kinds import ACCESS_REVIEW, CONFIG_MAP
 
 NAMESPACE, NAME = "kube-public", "meshlab"
 OVERLAY = "overlay-"  # so begin the keys of its overlays
-INSTALLATION = "istio"  # the key of what Istio's installation was noted as
+INSTALLATION, AMBIENT = "istio", "istio-ambient"  # the keys of what Istio's installation was noted as: the demo profile; with ambient mode
 GATEWAY = "gateway"  # the key of the shared gateway's address, for those who may not look for it
 
 
@@ -48,15 +48,15 @@ def overlays(client) -> list[str]:
     return [text for key, text in sorted((found.get("data") or {}).items()) if key.startswith(OVERLAY)]
 
 
-def note_installation(client, digest: str) -> None:
+def note_installation(client, digest: str, which: str = INSTALLATION) -> None:
     """Write down how the course's Istio looks when nobody has changed it; see `istio.installation.digest`."""
-    client.patch(CONFIG_MAP, NAME, {"data": {INSTALLATION: digest}}, NAMESPACE)
+    client.patch(CONFIG_MAP, NAME, {"data": {which: digest}}, NAMESPACE)
 
 
-def noted_installation(client) -> str:
+def noted_installation(client, which: str = INSTALLATION) -> str:
     """What `note_installation` wrote down last; empty where the course has not installed Istio since the cluster was marked."""
     found = client.get(CONFIG_MAP, NAME, NAMESPACE) or {}
-    return (found.get("data") or {}).get(INSTALLATION, "")
+    return (found.get("data") or {}).get(which, "")
 
 
 def note_gateway(client, url: str) -> None:

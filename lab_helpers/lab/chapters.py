@@ -35,6 +35,8 @@ class Chapter:
         Whether it begins with sidecars.
     prepare : callable, optional
         Called with the lab before all else: what the cluster needs for the chapter beyond its namespace; returns what it changed.
+    ambient : bool
+        Whether Istio has ambient mode, too.
     alone : str
         Why no other chapter may run on the cluster at the same time; empty where one may.
     """
@@ -45,6 +47,7 @@ class Chapter:
     start: tuple[str, ...] = (*CLIENTS[:1], *BOOKINFO)
     injection: bool = True
     prepare: Callable[..., list[Change]] | None = None
+    ambient: bool = False
     alone: str = ""
 
     @property

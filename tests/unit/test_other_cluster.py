@@ -291,7 +291,7 @@ def tools(monkeypatch, tmp_path):
 
 def test_nothing_is_compiled_where_the_tools_are_there(tools):
     """All of Kubernetes and Istio were, for two commands."""
-    assert tools(kubectl=KUBECTL, istioctl=ISTIOCTL) == (["istio-sources"], ["programs", "programs"])
+    assert tools(kubectl=KUBECTL, istioctl=ISTIOCTL) == (["gateway-api", "istio-sources"], ["programs", "programs"])
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_nothing_is_compiled_where_the_tools_are_there(tools):
 )
 def test_of_tools_that_do_not_fit_only_these_are_compiled(tools, said, built):
     parts, places = tools(**said)
-    assert parts == sorted(["istio-sources", *built])
+    assert parts == sorted(["gateway-api", "istio-sources", *built])
     assert [place.startswith("PARTS/") for place in places] == ["kubectl" in built, "istioctl" in built]
 
 
@@ -314,4 +314,4 @@ def test_the_embedded_labs_tools_are_taken_where_it_has_been_built(tools):
     for part in (binaries.KUBERNETES, binaries.ISTIO):
         part.path.mkdir(parents=True)
     parts, places = tools(kubectl=KUBECTL, istioctl=ISTIOCTL)
-    assert parts == sorted(["istio", "istio-sources", "kubernetes"]) and all(place.startswith("PARTS/") for place in places)
+    assert parts == sorted(["istio", "gateway-api", "istio-sources", "kubernetes"]) and all(place.startswith("PARTS/") for place in places)

@@ -15,7 +15,7 @@ from rich.console import Console
 from lab_helpers.core import paths
 from lab_helpers.core.errors import BuildError, HostError
 from lab_helpers.node import files, host
-from lab_helpers.node.build import images, store
+from lab_helpers.node.build import store
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.progress import Report, report
 from lab_helpers.node.progress.estimates import Estimate, Memory, about, clock
@@ -179,8 +179,6 @@ def test_the_first_time_it_is_expected_what_the_versions_say():
     assert Memory().estimate("build pause") is None is Memory().estimate("something else")
     wanted = {part.name for part in store.every(host.WANTED)}
     assert set(VERSIONS["seconds"]["build"]) <= wanted
-    only_ambient = {part.name for part in store.every(image.context for image in images.AMBIENT)} - wanted
-    assert set(VERSIONS["seconds"]["ambient"]) <= only_ambient
 
 
 # What is still to come.

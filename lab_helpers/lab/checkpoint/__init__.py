@@ -96,7 +96,7 @@ def checkpoint(lab, chapter: str) -> Checkpoint:
         istiod.pods(lab.client)  # raises if Istio is missing, and says what to do
     if lab.client.get(NAMESPACE, lab.namespace):
         prepared += _accounts(lab, apply.load_for(lab, record.start, FOLDER))
-    prepared += installation.undo_changes(lab)
+    prepared += installation.undo_changes(lab, record.ambient)
     reached = reach(lab, chapter, record.start, record.injection)
     return replace(reached, changes=[*prepared, *reached.changes])
 

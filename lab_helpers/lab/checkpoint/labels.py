@@ -7,6 +7,7 @@ from kubernetes.client.rest import ApiException
 from lab_helpers.core.errors import LabError
 from lab_helpers.core.wait import wait_until
 from lab_helpers.istio import istiod, proxies
+from lab_helpers.istio.installation import ambient
 from lab_helpers.kube import objects, pods
 from lab_helpers.kube.apply import Change
 from lab_helpers.kube.kinds import MUTATING_WEBHOOKS, NAMESPACE
@@ -14,7 +15,7 @@ from lab_helpers.kube.kinds import MUTATING_WEBHOOKS, NAMESPACE
 REVISION = "istio.io/rev"
 INJECTED = {"istio-injection": "enabled"}
 # Labels that would have another mesh mode, or another revision, take the namespace over.
-FOREIGN_LABELS = (REVISION, "istio.io/dataplane-mode", "istio.io/use-waypoint")
+FOREIGN_LABELS = (REVISION, ambient.LABEL, "istio.io/use-waypoint")
 INJECTOR = ".sidecar-injector.istio.io"  # so end the names of Istio's webhooks that inject
 TRIED = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"}, "spec": {"containers": [{"name": "tried", "image": "none"}]}}
 LABELLED = 20.0  # seconds for the API server to see a label
@@ -46,6 +47,8 @@ def label(lab, injection: bool) -> list[Change]:
         LABELLED,
         do="See whether Istio's webhook answers: kubectl get mutatingwebhookconfigurations; kubectl get pods --namespace istio-system",
     )
+    if ambient.LABEL in patch:
+        ambient.left(lab, lab.namespace)
     return [Change(f"Namespace {lab.namespace}", "configured", "\n".join(f"{key}: {value}" for key, value in patch.items()))]
 
 

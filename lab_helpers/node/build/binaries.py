@@ -105,8 +105,8 @@ def _node_proxy_sources() -> tuple[Path, ...]:
     return tuple(sorted(path for path in found if not path.stem.endswith("_test") and not path.parent.name.endswith("test")))
 
 
-# Nothing that `up` builds needs it: only a mesh in ambient mode does.
-NODE_PROXY = Part("nodeproxy", _node_proxy, (*_node_proxy_sources(), VERSIONS["istio"]["version"]), tools=GO_TOOLS)
+# After Istio, of whose packages most of it is made: Go has them compiled then.
+NODE_PROXY = Part("nodeproxy", _node_proxy, (*_node_proxy_sources(), VERSIONS["istio"]["version"]), tools=(*GO_TOOLS, ISTIO))
 
 
 def _istio_sources(directory: Path, say: Say, log: Path) -> None:
@@ -119,6 +119,18 @@ def _istio_sources(directory: Path, say: Say, log: Path) -> None:
 
 
 ISTIO_SOURCES = Part("istio-sources", _istio_sources, (SOURCES / "istio",), tools=GO_TOOLS)
+
+
+def _gateway_api(directory: Path, say: Say, log: Path) -> None:
+    module = go_module("sigs.k8s.io/gateway-api", SOURCES / "istio", say, log)
+    say("copying the Gateway API's kinds, in the version that Istio is built on")
+    for path in (module / "config/crd/standard").glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        if "kind: CustomResourceDefinition" in text:
+            (directory / path.name).write_text(text, encoding="utf-8")
+
+
+GATEWAY_API = Part("gateway-api", _gateway_api, (SOURCES / "istio",), tools=GO_TOOLS)
 
 HTTPBIN = Part(
     "go-httpbin",
@@ -208,11 +220,12 @@ def on_path(tool: str) -> Path | None:
 
 
 def link_tools(kubectl: Path, istioctl: Path) -> None:
-    """Put kubectl and istioctl where a terminal can find them, whatever version the cache holds."""
+    """Put kubectl and istioctl where a terminal can find them, whatever version the cache holds; the Gateway API's kinds beside them."""
+    links = {paths.BIN / "kubectl": kubectl, paths.BIN / "istioctl": istioctl, paths.GATEWAY_API: GATEWAY_API.path}
     with files.as_user():
         paths.make_folder(paths.BIN)
-        for tool, program in (("kubectl", kubectl), ("istioctl", istioctl)):
-            fresh = paths.BIN / f".{tool}"
+        for link, target in links.items():
+            fresh = link.with_name(f".{link.name}")
             fresh.unlink(missing_ok=True)
-            fresh.symlink_to(program)
-            fresh.rename(paths.BIN / tool)
+            fresh.symlink_to(target)
+            fresh.rename(link)

@@ -110,14 +110,18 @@ LATER = (
     Image("docker.io/mccutchen/go-httpbin:v2.15.0", "httpbin", _context("httpbin", _files(go_httpbin=(HTTPBIN, "go-httpbin")), HTTPBIN)),
     Image("docker.io/fortio/fortio:1.68.2", "fortio", _context("fortio", _files(fortio=(FORTIO, "fortio")), FORTIO)),
     Image("docker.io/curlimages/curl:8.16.0", "curl", _context("curl", _files())),
+    # Chapter 23's. Not under ztunnel's name, which it is not.
+    Image(
+        f"docker.io/meshlab/ztunnel-stand-in:{ISTIO_TAG}",
+        "ztunnel-stand-in",
+        _context("ztunnel-stand-in", _files(nodeproxy=(NODE_PROXY, "nodeproxy")), NODE_PROXY),
+    ),
     # Under the names that Istio's add-on manifests ask for.
     Image("docker.io/prom/prometheus:v3.10.0", "prometheus", PROMETHEUS),
     Image("docker.io/jaegertracing/jaeger:2.17.0", "jaeger", JAEGER),
     Image("docker.io/openzipkin/zipkin-slim:3.4.0", "zipkin", ZIPKIN),
 )  # fmt: skip
 IMAGES = (*FIRST, *LATER)
-# What only a mesh in ambient mode runs: `up` does not build it.
-AMBIENT = (Image(f"{HUB}/ztunnel:{ISTIO_TAG}", "ztunnel", _context("ztunnel", _files(nodeproxy=(NODE_PROXY, "nodeproxy")), NODE_PROXY)),)
 
 
 def descriptions() -> list[tuple[str, str, str]]:

@@ -16,7 +16,7 @@ from lab_helpers.core import paths
 from lab_helpers.core.errors import ClusterError, HostError
 from lab_helpers.node import machine
 from lab_helpers.node.build import toolchain
-from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, KUBERNETES
+from lab_helpers.node.build.binaries import GATEWAY_API, ISTIO, ISTIO_SOURCES, KUBERNETES
 from lab_helpers.node.build.debian import NODE_ROOT
 from lab_helpers.node.build.images import FIRST_STORE, LATER_LAYOUT, STORE
 from lab_helpers.node.host import kernel, network
@@ -28,7 +28,7 @@ INOTIFY_INSTANCES = 128  # Debian's own; the lab with one learner takes a third 
 SYSCTL = "fs.inotify.max_user_instances"
 INOTIFY = Path("/proc/sys") / SYSCTL.replace(".", "/")
 # What the lab is made of; all other parts go into these. First what a page needs, in the order in which it takes long.
-FIRST = (KUBERNETES, ISTIO, ISTIO_SOURCES, NODE_ROOT, FIRST_STORE)
+FIRST = (KUBERNETES, ISTIO, ISTIO_SOURCES, GATEWAY_API, NODE_ROOT, FIRST_STORE)
 LATER = (LATER_LAYOUT, STORE)
 WANTED = (*FIRST, *LATER)
 DISK_GIB = {"build": 25, "run": 3}  # caches of a build from nothing: some 22 GiB; a lab from warm caches: 2 GiB

@@ -38,7 +38,7 @@ def manifest(name: str) -> list[dict]:
 
 def configure(client: Client) -> None:
     """Tell every proxy what to do without, to count and to trace; before the applications, so that their proxies start with it."""
-    put(client, [document for name in ("filters", "metrics", "traces") for document in _read(OVERLAY / f"{name}.yaml")])
+    put(client, [document for name in ("filters", "waypoints", "metrics", "traces") for document in _read(OVERLAY / f"{name}.yaml")])
 
 
 def observe(client: Client) -> None:

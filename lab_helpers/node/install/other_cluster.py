@@ -15,7 +15,7 @@ from lab_helpers.lab import Lab, connect
 from lab_helpers.lab.connection import is_embedded
 from lab_helpers.node import lock
 from lab_helpers.node.build import binaries, store
-from lab_helpers.node.build.binaries import ISTIO, ISTIO_SOURCES, ISTIOCTL, KUBECTL, KUBERNETES
+from lab_helpers.node.build.binaries import GATEWAY_API, ISTIO, ISTIO_SOURCES, ISTIOCTL, KUBECTL, KUBERNETES
 from lab_helpers.node.build.versions import VERSIONS
 from lab_helpers.node.install import addon_manifests, mesh
 from lab_helpers.node.progress import Report
@@ -204,7 +204,7 @@ def _text(overlay: Path) -> str:
 
 def _bring_tools(report: Report) -> None:
     """Find kubectl and istioctl, of the embedded lab or on ``PATH``; build those of them that are nowhere. Fetch Istio's manifests."""
-    tools, parts = [], [ISTIO_SOURCES]
+    tools, parts = [], [ISTIO_SOURCES, GATEWAY_API]
     for name, whole, alone in (("kubectl", KUBERNETES, KUBECTL), ("istioctl", ISTIO, ISTIOCTL)):
         found = None if whole.ready else binaries.on_path(name)
         part = whole if whole.ready else alone

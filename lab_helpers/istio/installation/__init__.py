@@ -13,12 +13,16 @@ from lab_helpers.core.errors import ClusterError
 from lab_helpers.core.manifests import title
 from lab_helpers.core.wait import wait_until_none
 from lab_helpers.istio import configuration, converge, gateway, istiod
+from lab_helpers.istio.installation import ambient as enrolment
 from lab_helpers.kube import commands, mark, objects
 from lab_helpers.kube.apply import Change
 from lab_helpers.kube.kinds import AUTOSCALER, CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, POD
 
 NAMESPACE = "istio-system"
 COURSE = "--set profile=demo"  # what all chapters run on, unless they say otherwise
+# The demo profile with all that the ambient profile adds; that profile alone would take both gateways away.
+AMBIENT = f"""{COURSE} --set components.cni.enabled=true --set components.ztunnel.enabled=true --set values.cni.ambient.enabled=true \
+  --set values.pilot.env.PILOT_ENABLE_AMBIENT=true --set meshConfig.defaultConfig.proxyMetadata.ISTIO_META_ENABLE_HBONE=true"""
 LABELLED = {"operator.istio.io/component": None}  # by which istioctl knows what it has installed
 # What istioctl was told and made of it: it repeats what the other objects say.
 RECORD = "ConfigMap values"
@@ -61,13 +65,15 @@ def problems(lab, options: str = COURSE) -> list[str]:
     return [f"Deployment {name} {wrong}" for name, each in there.items() if (wrong := _wrong(each, asked_for.get(name)))]
 
 
-def ensure(lab, anew: bool = False) -> list[Change]:
+def ensure(lab, anew: bool = False, ambient: bool = False) -> list[Change]:
     """Install Istio as the course has it unless it is there and well, give back what an uninstall took, and wait for every proxy.
 
     Parameters
     ----------
     anew : bool
         Install it even if nothing seems to be wrong.
+    ambient : bool
+        With ambient mode beside sidecars. Without it nobody stays enrolled: what goes by ztunnel goes nowhere once that is gone.
 
     Raises
     ------
@@ -76,36 +82,40 @@ def ensure(lab, anew: bool = False) -> list[Change]:
     MeshError
         A proxy does not find the new istiod; names it.
     """
-    changes = []
+    changes, options = [], AMBIENT if ambient else COURSE
     gone(lab)
-    if anew or problems(lab):
+    if anew or problems(lab, options):
+        changes += [] if ambient else enrolment.leave(lab)
         # Another profile's autoscaler, as long as istioctl has not pruned it, takes the smaller requests of this one for a rush.
         for each in lab.client.list(AUTOSCALER, NAMESPACE, LABELLED):
             lab.client.delete(AUTOSCALER, each["metadata"]["name"], NAMESPACE)
-        commands.run(lab.client, f"istioctl install --skip-confirmation {COURSE} {lab.overlay}".rstrip(), deadline=300)
-        changes.append(Change("Istio (demo profile)", "installed"))
+        commands.run(lab.client, f"istioctl install --skip-confirmation {options} {lab.overlay}".rstrip(), deadline=300)
+        changes.append(Change("Istio (demo profile, with ambient mode)" if ambient else "Istio (demo profile)", "installed"))
     changes += configuration.restore(lab).changes
     converge.settled(lab, RECONNECT)
-    note(lab)
+    note(lab, ambient)
     return changes
 
 
-def undo_changes(lab) -> list[Change]:
+def undo_changes(lab, ambient: bool = False) -> list[Change]:
     """`ensure` it anew where settings, images or replicas are no longer those that the course has installed.
 
-    An Istio that the course has not installed stays as it is.
+    An Istio that the course has not installed stays as it is, and so does ambient mode as long as other people's pods are in it.
     """
-    if not istiod.open_to(lab.client):
+    if not istiod.open_to(lab.client) or not mark.noted_installation(lab.client):
         return []
-    return [] if mark.noted_installation(lab.client) in ("", digest(lab)) else ensure(lab, anew=True)
+    now, with_ambient = digest(lab), mark.noted_installation(lab.client, mark.AMBIENT)
+    if now == (with_ambient if ambient else mark.noted_installation(lab.client)):
+        return []
+    return [] if now == with_ambient and enrolment.others(lab) else ensure(lab, anew=True, ambient=ambient)
 
 
-def note(lab) -> None:
+def note(lab, ambient: bool = False) -> None:
     """Remember with the cluster's mark how Istio is now, which is as the course has installed it, and where its gateway is reached.
 
     `undo_changes` goes by the former, and by the latter those whose rights end at their namespace.
     """
-    mark.note_installation(lab.client, digest(lab))
+    mark.note_installation(lab.client, digest(lab), mark.AMBIENT if ambient else mark.INSTALLATION)
     with suppress(ClusterError):  # a gateway that has no address yet, or none that anybody can reach
         mark.note_gateway(lab.client, gateway.url(lab))
 
