@@ -108,13 +108,14 @@ def _matters(lab, proxy: istiod.Proxy) -> bool:
 
 def _settled(lab, deadline: float, here: set[str], listed: float) -> int:
     last: dict[str, dict] = {}
-    still = time.monotonic()
+    still, pause = time.monotonic(), DEBOUNCE
 
     def late() -> list[str]:
-        nonlocal last, still, here, listed
+        nonlocal last, still, here, listed, pause
         connected = [each for each in istiod.proxies(lab.client) if _matters(lab, each)]
-        if time.monotonic() - listed > DEBOUNCE:  # pods come and go, and whoever is on its way out need not follow
+        if (asked := time.monotonic()) - listed > pause:  # pods come and go, and whoever is on its way out need not follow
             here, listed = proxies.concerned(lab), time.monotonic()
+            pause = max(DEBOUNCE, 5 * (listed - asked))  # in a large cluster the list is long
         refused = [why for each in connected for why in each.refused]
         if refused and time.monotonic() - still > DEBOUNCE:  # what corrects it is not on its way either
             raise MeshError(f"A proxy did not take the configuration: {'; '.join(refused)}", "Undo the last change, or correct it.")
