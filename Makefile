@@ -75,13 +75,15 @@ down: env ## take the lab down; the caches stay
 
 # ---------------------------------------------------------------- tests
 
+# Go's tests need Go's caches, which an `up` clears away otherwise.
+KEEPING := env MESHLAB_KEEP_CACHES=1
+
 check: env ## seconds, no cluster: style, layers, unit tests
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/lint-imports --no-cache
 	@$(PYTEST) -q -n 2 tests/unit
 
-# From a lab of its own: one that has been used for hours takes more memory than the suite allows a fresh one. Go's tests need Go's caches.
-KEEPING := env MESHLAB_KEEP_CACHES=1
+# From a lab of its own: one that has been used for hours takes more memory than the suite allows a fresh one.
 test: env test-tools check ## everything, on the live lab (made anew) and in a real browser
 	@$(SUDO) $(MESHLAB) down
 	@$(SUDO) $(KEEPING) $(MESHLAB) up
@@ -89,7 +91,7 @@ test: env test-tools check ## everything, on the live lab (made anew) and in a r
 	@$(SUDO) $(KEEPING) $(PYTEST) -q tests/lifecycle
 
 test-lab: env test-tools ## the lab and the library, on the lab that is up
-	@$(SUDO) $(PYTEST) -q tests/lab
+	@$(SUDO) $(KEEPING) $(PYTEST) -q tests/lab
 
 test-chapters: env test-tools ## every chapter, one after the other, on the lab that is up; CHAPTER=04_bookinfo for one
 	@$(PYTEST) -q tests/chapters $(if $(CHAPTER),-k $(CHAPTER))
@@ -101,7 +103,7 @@ look: env test-tools site ## pictures of every page, light and dark, wide and na
 	@$(BIN)/python -m tests.look
 
 soak: env test-tools ## long proofs: kills of `up`, of components, and more; PART=kills for one
-	@$(SUDO) $(PYTEST) -q tests/soak$(if $(PART),/test_$(PART).py)
+	@$(SUDO) $(KEEPING) $(PYTEST) -q tests/soak$(if $(PART),/test_$(PART).py)
 
 bench: env ## the figures that the closing notes quote: PART=lab, kinds, metrics, waits, statistics, or all of them
 	@for part in $(or $(PART),lab kinds metrics waits statistics); do $(SUDO) $(BIN)/python -m tests.bench.$$part; done

@@ -14,7 +14,7 @@ from lab_helpers.node import files, host, lock, machine
 from lab_helpers.node.build import store, toolchain
 from lab_helpers.node.build.binaries import ISTIO, KUBERNETES, link_tools
 from lab_helpers.node.build.debian import NODE_ROOT
-from lab_helpers.node.build.images import LAYOUTS, STORE
+from lab_helpers.node.build.images import LAYOUTS, STORE, lasting
 from lab_helpers.node.install import addon_manifests, mesh
 from lab_helpers.node.kubernetes import cluster, components, configuration, pki
 from lab_helpers.node.machine import MACHINE, state
@@ -80,7 +80,7 @@ def up(report: Report, only: str | None = None, rebuild: Sequence[str] = (), for
                     built()
                 _addons(report, lab)
                 with report.step("clear what only building needed"):
-                    store.collect((*host.WANTED, *LAYOUTS))
+                    store.collect(lasting((*host.WANTED, *LAYOUTS)))
                 return page
 
 

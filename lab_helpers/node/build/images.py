@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from lab_helpers.node.build import applications, contained
 from lab_helpers.node.build.binaries import ENVOY, FORTIO, HTTPBIN, ISTIO, ISTIO_SOURCES, JAEGER, NODE_PROXY, PAUSE, PROMETHEUS, ZIPKIN
 from lab_helpers.node.build.contained import Say
 from lab_helpers.node.build.debian import BASE, NODE_ROOT
-from lab_helpers.node.build.store import Part
+from lab_helpers.node.build.store import Part, every
 from lab_helpers.node.build.versions import VERSIONS
 
 FOLDER = Path(__file__).parent / "images"
@@ -193,6 +193,12 @@ def _layout(name: str, images: tuple[Image, ...]) -> Part:
 
 
 LAYOUTS = FIRST_LAYOUT, LATER_LAYOUT = _layout("images", FIRST), _layout("later-images", LATER)
+
+
+def lasting(parts: Iterable[Part]) -> list[Part]:
+    """Of `parts` and all that went into them what is worth its room: not what is copied into an image, nor the layer that all images have."""
+    return [part for part in every(parts) if part is not BASE and not part.name.startswith("context-")]
+
 
 # Run in a mount namespace of its own, over a copy-on-write layer of the node's root: containerd unpacks the images once,
 # so that a node which boots from nothing has them by hard links instead of by a quarter of a minute's work. A store that is there

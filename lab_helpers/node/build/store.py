@@ -224,7 +224,7 @@ def _build(part: Part, report) -> None:
 
 
 def collect(wanted: Iterable[Part]) -> None:
-    """Delete all but `wanted`: parts of other versions, what only went into finished ones, Go's caches; nothing where `KEEP` is set.
+    """Delete all but `wanted`: parts of other versions, and Go's caches; nothing where `KEEP` is set.
 
     Call it under the lock of the caches only, and when no node runs on a part that is not wanted.
     """
