@@ -196,7 +196,7 @@ LAYOUTS = FIRST_LAYOUT, LATER_LAYOUT = _layout("images", FIRST), _layout("later-
 
 
 def lasting(parts: Iterable[Part]) -> list[Part]:
-    """Of `parts` and all that went into them what is worth its room: not what is copied into an image, nor the layer that all images have."""
+    """Of `parts` and all that went into them what is worth its room: no copies for an image, and not the layer of all."""
     return [part for part in every(parts) if part is not BASE and not part.name.startswith("context-")]
 
 
