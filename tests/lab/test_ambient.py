@@ -64,6 +64,13 @@ def of(lab, app: str) -> psutil.Process:
     return next(each for each in map(psutil.Process, machine.processes(MACHINE)) if uid in Path(f"/proc/{each.pid}/cgroup").read_text())
 
 
+def counted(lab) -> set[str]:
+    """The codes of the client's requests to ratings, as its waypoint has counted them."""
+    caller = f'source_principal="spiffe://cluster.local/ns/{lab.namespace}/sa/client"'
+    found = lab.promql(f'istio_requests_total{{reporter="waypoint",destination_service_name="ratings",{caller}}}')
+    return set(found["response_code"]) if len(found) else set()
+
+
 @contextmanager
 def policy(lab, spec: str, kind: str = "AuthorizationPolicy"):
     """A policy for as long as it is tried, in effect when it has begun: `apply` waits for ztunnel, too."""
@@ -134,6 +141,7 @@ def test_a_waypoint_enforces_layer_7_and_is_the_caller_for_layer_4(lab):
             "{targetRefs: [{group: '', kind: Service, name: ratings}], action: DENY, rules: [{to: [{operation: {paths: [/ratings/7]}}]}]}",
         ):
             assert (ask(lab, "http://ratings:9080/ratings/0"), ask(lab, "http://ratings:9080/ratings/7")) == ("200", "403")
+            wait_until(lambda: counted(lab) == {"200", "403"}, "Prometheus to have asked the waypoint", 20)
         with policy(
             lab, "{selector: {matchLabels: {app: details}}, action: ALLOW, rules: [{from: [{source: {serviceAccounts: [client]}}]}]}"
         ):
@@ -153,6 +161,8 @@ def test_what_istioctl_reads_of_it(lab):
     assert {each["name"] for each in own if each["protocol"] == "HBONE"} == {pod["metadata"]["name"] for pod in enrolled(lab)}
     assert f"spiffe://cluster.local/ns/{lab.namespace}/sa/bookinfo-details" in json.dumps(read("certificates"))
     assert "reviews" in {each["name"] for each in read("services")}
+    status = live.sh(*live.ISTIOCTL, "proxy-status").stdout
+    assert any(line.startswith("ztunnel-") and "1.31.0" in line and "WDS" in line for line in status.splitlines())
 
 
 def test_connections_are_counted_with_istios_labels(lab):

@@ -153,7 +153,7 @@ func (a *App) discover(ctx context.Context, synced chan struct{}) {
 	endpoint := istiod.Endpoint{Address: c.XDSAddress, RootCert: c.RootCert, Token: c.Token, Cluster: c.ClusterID}
 	tasks := map[string]string{xds.AddressType: taskWorkloads, xds.AuthorizationType: taskPolicies}
 	client := &xds.Client{
-		Dial: endpoint.Dial, Node: xds.Node(c), Log: logging.Scope(a.options.Log, "xds"), Metrics: a.mesh.Metrics,
+		Dial: endpoint.Dial, Node: xds.Node(c, a.options.Version), Log: logging.Scope(a.options.Log, "xds"), Metrics: a.mesh.Metrics,
 		Kinds: []xds.Kind{
 			{URL: xds.AddressType, Apply: xds.Decoded[workloadapi.Address](a.mesh.Store.ApplyAddresses)},
 			{URL: xds.AuthorizationType, Apply: xds.Decoded[security.Authorization](a.mesh.Store.ApplyPolicies)},

@@ -12,12 +12,13 @@ import (
 	"lab/nodeproxy/config"
 )
 
-// Node says who asks, in the form that istiod reads a ztunnel's name in (istio.io/istio, pilot/pkg/model/context.go, ParseServiceNodeWithMetadata).
-func Node(c config.Config) *core.Node {
+// Node says who asks, in the form that istiod reads a ztunnel's name in (istio.io/istio, pilot/pkg/model/context.go, ParseServiceNodeWithMetadata),
+// and for which version of Istio it was built, which istioctl proxy-status shows.
+func Node(c config.Config, version string) *core.Node {
 	text := structpb.NewStringValue
 	fields := map[string]*structpb.Value{
 		"NAME": text(c.PodName), "NAMESPACE": text(c.PodNamespace), "INSTANCE_IPS": text(c.InstanceIP), "NODE_NAME": text(c.NodeName),
-		"SERVICE_ACCOUNT": text(c.ServiceAccount),
+		"SERVICE_ACCOUNT": text(c.ServiceAccount), "ISTIO_VERSION": text(version),
 	}
 	for name, value := range c.Metadata {
 		fields[name] = text(value)

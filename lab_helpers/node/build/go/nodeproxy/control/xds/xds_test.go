@@ -65,7 +65,7 @@ func start(t *testing.T, server *istiodtest.Istiod) (*state.Store, chan string) 
 	store, synced := state.New(), make(chan string, 100)
 	client := &Client{
 		Dial: server.Endpoint.Dial,
-		Node: Node(config.Config{PodName: "ztunnel-x", PodNamespace: "istio-system", InstanceIP: "10.0.0.9", ClusterDomain: "cluster.local", NodeName: "n"}),
+		Node: Node(config.Config{PodName: "ztunnel-x", PodNamespace: "istio-system", InstanceIP: "10.0.0.9", ClusterDomain: "cluster.local", NodeName: "n"}, "1.31.0"),
 		Kinds: []Kind{
 			{AddressType, Decoded[workloadapi.Address](store.ApplyAddresses)},
 			{AuthorizationType, Decoded[security.Authorization](store.ApplyPolicies)},
@@ -93,7 +93,9 @@ func TestWhatIstiodSaysIsTakenIn(t *testing.T) {
 	if got := first.GetNode().GetId(); got != "ztunnel~10.0.0.9~ztunnel-x.istio-system~istio-system.svc.cluster.local" {
 		t.Errorf("the node is %s", got)
 	}
-	if first.GetNode().GetMetadata().GetFields()["NAMESPACE"].GetStringValue() != "istio-system" || len(first.GetResourceNamesSubscribe()) != 0 {
+	said := first.GetNode().GetMetadata().GetFields()
+	if said["NAMESPACE"].GetStringValue() != "istio-system" || said["ISTIO_VERSION"].GetStringValue() != "1.31.0" ||
+		len(first.GetResourceNamesSubscribe()) != 0 {
 		t.Errorf("the first request is %v", first)
 	}
 	until(t, store, "a workload", func() bool { return store.Workload("a") != nil })
