@@ -182,7 +182,7 @@ def test_connect_tells_how_far_one_sees(monkeypatch):
     monkeypatch.setattr(connection, "is_embedded", lambda context: True)
     lab.version, lab.context = "v1.36.3", type("Context", (), {"where": "The cluster"})()
     assert connection._ask(lab, True) == ("v1.36.3", "1 proxies of your own (your account may look no farther)")
-    lab.kinds = lambda wanted: []
+    lab.kinds = lambda wanted: [Kind("gateway.networking.k8s.io/v1", "Gateway")]  # not one of Istio's
     assert connection._ask(lab, False) == ("v1.36.3", "no Istio yet")
     with pytest.raises(ClusterError, match="(?s)none of Istio's kinds.*Ask whoever runs it"):
         connection._ask(lab, True)
