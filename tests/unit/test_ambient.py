@@ -9,6 +9,7 @@ from lab_helpers.istio import installation, istiod, proxies
 from lab_helpers.istio.installation import ambient, gateway_api
 from lab_helpers.kube import mark
 from lab_helpers.kube.kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE, POD
+from lab_helpers.lab import checkpoint
 from lab_helpers.node.build.images import IMAGES
 from tests.objects import Cluster, named, pod
 
@@ -50,10 +51,21 @@ def test_before_ztunnel_goes_everybody_leaves():
 
 def test_a_pod_that_is_not_let_go_is_named(monkeypatch):
     monkeypatch.setattr(ambient, "LEFT", 0.0)
-    lab = Node({NAMESPACE: [], POD: [redirected("held")]})
+    agent = pod("istio-cni-node-x", **ambient.AGENT)
+    lab = Node({NAMESPACE: [], POD: [redirected("held"), agent]})
     lab.stuck = True
     with pytest.raises(MeshError, match="(?s)held is still redirected.*istio-cni"):
         ambient.leave(lab)
+
+
+def test_whom_istio_cni_has_left_behind_is_replaced():
+    """Nobody gives such a pod its way out back, so it is not waited for."""
+    held = redirected("held", app="ratings")
+    lab = Node({NAMESPACE: [], POD: [held, pod("other", app="reviews")]})
+    lab.stuck = True
+    for each in lab.objects[POD]:
+        each["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    assert ambient.leave(lab) == [] and checkpoint._wrong(lab, injection=False) == [held]
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,18 @@ from lab_helpers.kube.kinds import NAMESPACE, POD
 
 LABEL = "istio.io/dataplane-mode"  # of a namespace, or of a pod
 REDIRECTION = "ambient.istio.io/redirection"  # what istio-cni notes of a pod: enabled, or pending
+AGENT = {"k8s-app": "istio-cni-node"}  # the pods of istio-cni
 LEFT = 60.0  # seconds
 
 
 def redirected(lab, namespace: str = "*") -> list[dict]:
     """The pods whose traffic goes by ztunnel, or is about to."""
-    found = [pod for pod in lab.client.list(POD, namespace) if not pods.leaving(pod)]
-    return [pod for pod in found if (pod["metadata"].get("annotations") or {}).get(REDIRECTION)]
+    return [pod for pod in lab.client.list(POD, namespace) if is_redirected(pod) and not pods.leaving(pod)]
+
+
+def is_redirected(pod: dict) -> bool:
+    """Whether a pod's traffic goes by ztunnel, or is about to."""
+    return bool((pod["metadata"].get("annotations") or {}).get(REDIRECTION))
 
 
 def others(lab) -> list[str]:
@@ -41,9 +46,11 @@ def leave(lab) -> list[Change]:
 
 
 def left(lab, namespace: str = "*") -> None:
-    """Wait until no pod is redirected any more."""
+    """Wait until no pod is redirected any more. Where istio-cni has gone, nobody lets them go, and they have to be replaced."""
     wait_until_none(
-        lambda: [f"{pod['metadata']['name']} is still redirected" for pod in redirected(lab, namespace)],
+        lambda: [
+            f"{pod['metadata']['name']} is still redirected" for pod in redirected(lab, namespace) if lab.client.list(POD, "*", AGENT)
+        ],
         "pods to leave ambient mode",
         "Look at istio-cni's log: kubectl logs --namespace istio-system daemonset/istio-cni-node.",
         LEFT,

@@ -13,6 +13,7 @@ from html import escape
 from lab_helpers.core.manifests import FOLDER, title
 from lab_helpers.core.wait import wait_until_none
 from lab_helpers.istio import apply, configuration, converge, installation, istiod, proxies
+from lab_helpers.istio.installation import ambient
 from lab_helpers.kube import objects, pods, rollout
 from lab_helpers.kube.apply import Change, put
 from lab_helpers.kube.client import FIELD_MANAGER
@@ -198,9 +199,13 @@ def _substance(document: dict) -> dict:
 
 
 def _wrong(lab, injection: bool) -> list[dict]:
-    """The pods of our Deployments that were made while injection was off (or on, where it should be off), or before their account."""
+    """The pods of our Deployments that were made while injection was off (or on, where it should be off), or before their account.
+
+    And those that ambient mode has left behind: once a namespace is out of it, only who was forsaken by istio-cni is redirected still.
+    """
     accounts, ours = _made(lab), filter(_is_ours, lab.client.list(POD))
-    return [pod for pod in ours if proxies.has_proxy(pod) is (_refuses(pod) or not injection) or _disowned(pod, accounts)]
+    wrong = lambda pod: proxies.has_proxy(pod) is (_refuses(pod) or not injection)  # noqa: E731
+    return [pod for pod in ours if wrong(pod) or _disowned(pod, accounts) or ambient.is_redirected(pod)]
 
 
 def _is_ours(pod: dict) -> bool:
