@@ -6,6 +6,7 @@ import json
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -75,14 +76,13 @@ def counted(lab) -> set[str]:
 def policy(lab, spec: str, kind: str = "AuthorizationPolicy"):
     """A policy for as long as it is tried, in effect when it has begun: `apply` waits for ztunnel, too."""
     text = f"apiVersion: security.istio.io/v1\nkind: {kind}\nmetadata: {{name: tried}}\nspec: {spec}\n"
-    path = Path(f"/tmp/{lab.namespace}-tried.yaml")
-    path.write_text(text, encoding="utf-8")
-    try:
-        lab.apply(path)
-        yield
-    finally:
-        lab.delete(path)
-        path.unlink()
+    with TemporaryDirectory() as folder:
+        (path := Path(folder, "tried.yaml")).write_text(text, encoding="utf-8")
+        try:
+            lab.apply(path)
+            yield
+        finally:
+            lab.delete(path)
 
 
 def test_what_passes_the_link_of_a_pod_is_one_port_and_encrypted(lab):
@@ -98,6 +98,9 @@ def test_what_passes_the_link_of_a_pod_is_one_port_and_encrypted(lab):
                 break
         heard.terminate()
     encrypted, _, plain = said.rpartition(f"{pods.require_ready(lab.client, 'plain-client', '')['status']['podIP']}.")
+    client = pods.require_ready(lab.client, "client", "")["status"]["podIP"]
+    packets = [line for line in said.splitlines() if f" {client}." in line and " IP " in line]
+    assert packets and all(f".{HBONE}" in line for line in packets)
     assert f".{HBONE}:" in encrypted and "GET /details/0 " not in said and "GET /details/0?the-end" in plain
 
 
